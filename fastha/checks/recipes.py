@@ -1,0 +1,107 @@
+"""What the probe engine knows: recipes (how to probe), orders (when, and what is boring), outcomes.
+
+The engine knows one probe: connect, send, read, compare, time out. While a probe's verdict is the expected one it is
+counted and the next one is due `interval` later: no Python. On any other the target is held and a `Report` goes up;
+the core answers with the next order (retry in d, url k, a new expectation).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from fastha.model.net import Address
+from fastha.model.units import Ns
+
+
+class Kind(IntEnum):
+    TCP = 0
+    """Connect, close."""
+    HTTP = 1
+    """Connect, send `request`, read the whole reply, judge status and digest."""
+    SCRIPT = 2
+    """Run by the runner, not by the engine; the orders and reports are the same."""
+
+
+class Verdict(IntEnum):
+    """How a probe ended. Only SUCCESS is success; LOCAL is nobody's failure: we could not probe."""
+
+    SUCCESS = 0
+    REFUSED = 1
+    """`errno` says which: ECONNREFUSED, EHOSTUNREACH, ECONNRESET, ..."""
+    TIMEOUT = 2
+    NO_DATA = 3
+    """Closed without a complete header within 4095 bytes."""
+    STATUS = 4
+    """`status` is not in the set."""
+    DIGEST = 5
+    EXIT = 6
+    """SCRIPT: `status` is the exit code (or 128 + signal)."""
+    LOCAL = 7
+    """Ports, descriptors, memory, a local firewall, bind: `errno`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to probe; compared by value, so equal recipes can be interned."""
+
+    kind: Kind
+    address: Address = Address("")
+    port: int = 0
+    bindto: Address | None = None
+    bind_port: int = 0
+    bind_if: str | None = None
+    fwmark: int = 0
+    timeout: Ns = 0
+    """For connecting, and again for the first octets of the reply (keepalived's rule)."""
+    deadline: Ns = 0
+    """For the whole probe, whatever drips; 0: none."""
+    request: bytes = b""
+    status_codes: tuple[tuple[int, int], ...] = ()
+    digest: bytes | None = None
+    close_rst: bool = False
+    script: int = -1
+    """SCRIPT: index of the script in the checker's list of MISC_CHECK commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeOrder:
+    """Probe `target` by `recipe` at `first`, then every `interval`, while the outcome is `expect_success`."""
+
+    target: int
+    """Index given by the core: one checker."""
+    generation: int
+    recipe: Recipe
+    first: Ns
+    """Absolute."""
+    interval: Ns
+    """0: one shot, then hold and report whatever came out."""
+    expect_success: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A probe whose verdict was not the expected one. The target is held until the next order."""
+
+    target: int
+    generation: int
+    verdict: Verdict
+    errno: int
+    status: int
+    """HTTP status, exit code; 0 otherwise."""
+    started: Ns
+    finished: Ns
+    digest: bytes = b""
+    """What was computed, when `verdict` is DIGEST."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastProbe:
+    """What the engine knows of a target, for the Snapshot: read on request, never pushed."""
+
+    verdict: Verdict
+    errno: int
+    status: int
+    started: Ns
+    """0: never."""
+    finished: Ns
+    lateness: Ns
+    runs: int

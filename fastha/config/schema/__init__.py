@@ -1,0 +1,1 @@
+"""The keyword tables: one entry per word of the language."""

@@ -1,0 +1,1 @@
+"""Layer 2: renderers of the Snapshot."""

@@ -1,0 +1,123 @@
+"""A load-balancing table as a value, and the operations that change one: the language between the checker's core, the
+reconciler and the planes (`system.ipvs`, `system.nftables`).
+
+The names are those of the kernel (linux/ip_vs.h); `reference` of meanings: ipvsadm(8).
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from fastha.model.net import Address, Family
+from fastha.model.plan import Method
+
+
+class ServiceKey(NamedTuple):
+    """Identity of a virtual service in the kernel: family and mark, or family, protocol, address, port."""
+
+    family: Family
+    fwmark: int = 0
+    protocol: str = ""
+    address: Address = Address("")
+    port: int = 0
+
+    def __str__(self) -> str:
+        if self.fwmark:
+            return f"FWM {self.fwmark}" + (" (IPv6)" if self.family == 6 else "")
+        return f"{self.protocol.lower()} [{self.address}]:{self.port}"
+
+
+class DestinationKey(NamedTuple):
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Attributes of a service other than its identity."""
+
+    scheduler: str = "wlc"
+    flags: int = 0
+    """0x4 one-packet, 0x8 0x10 0x20 scheduler flags. Persistent (0x1) follows from `timeout`; hashed (0x2) is the
+    kernel's own and never here."""
+    timeout: int = 0
+    """Persistence in seconds; 0: not persistent."""
+    netmask: int = 0xFFFFFFFF
+    """IPv4: mask as a number, first octet highest; IPv6: prefix length. Means something only with `timeout`."""
+    engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Attributes of a real server inside a service."""
+
+    weight: int = 1
+    method: Method = Method()
+    uthreshold: int = 0
+    lthreshold: int = 0
+
+
+@dataclass(slots=True)
+class Entry:
+    """A service with its destinations. `active` and `inactive` are the kernel's connection counts, when read."""
+
+    service: Service
+    destinations: dict[DestinationKey, Destination] = field(default_factory=dict)
+    connections: dict[DestinationKey, tuple[int, int]] = field(default_factory=dict)
+
+
+Table = dict[ServiceKey, Entry]
+
+
+class Op(IntEnum):
+    ADD_SERVICE = 1
+    EDIT_SERVICE = 2
+    DELETE_SERVICE = 3
+    ADD_DEST = 4
+    EDIT_DEST = 5
+    DELETE_DEST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One change. `service` is set for services, `destination` and `key` for destinations."""
+
+    op: Op
+    at: ServiceKey
+    service: Service | None = None
+    key: DestinationKey | None = None
+    destination: Destination | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The plane's answer to an operation that did not happen."""
+
+    operation: Operation
+    errno: int
+    text: str
+    """Which service, which operation, why, what to do: one line for the log."""
+
+
+class Plane(Protocol):
+    """Where tables live. Synchronous: the kernel executes inside the call and the answers are read at once."""
+
+    name: str
+    """ipvs, nftables or none."""
+
+    def read(self) -> Table:
+        """The whole table as the kernel has it, foreign services included. OSError when it cannot be read."""
+
+    def apply(self, operations: list[Operation]) -> list[Refusal]:
+        """Do them in order, batched; EEXIST on add and ENOENT on delete are success. Returns what was refused."""
+
+    def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None:
+        """lvs_timeouts in seconds; 0 leaves a value."""
+
+    def flush(self) -> None:
+        """Remove everything, foreign services too (lvs_flush)."""
+
+    def close(self) -> None: ...

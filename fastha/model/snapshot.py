@@ -1,0 +1,189 @@
+"""The Snapshot: running state as one immutable value; every rendering is a pure function of it.
+
+Each process describes its own part; the supervisor joins them. What cannot be had (a child that is down) is None,
+never made up.
+"""
+
+from dataclasses import dataclass, field
+
+from fastha.model.net import Address
+from fastha.model.units import Ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Counts by upper bound (inclusive, nanoseconds); the last count is everything above."""
+
+    bounds: tuple[Ns, ...] = ()
+    counts: tuple[int, ...] = ()
+    total: int = 0
+    maximum: Ns = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityTerm:
+    """One part of a priority: the configured value, or a tracker's contribution right now."""
+
+    source: str
+    """`configured`, `script chk_haproxy`, `interface eth1`, ..."""
+    value: int
+    failed: bool = False
+    """Weight 0 and failed: a reason for FAULT."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSnapshot:
+    name: str
+    interface: str
+    virtual_router_id: int
+    family: int
+    version: int
+    state: str
+    """INIT, BACKUP, MASTER, FAULT."""
+    wanted: str
+    since_wall: float
+    """Time of the last transition, seconds since the epoch."""
+    reason: str
+    """Why it is in this state, in words."""
+    priority: int
+    effective_priority: int
+    priority_terms: tuple[PriorityTerm, ...] = ()
+    master_address: Address | None = None
+    master_priority: int = 0
+    adver_int: Ns = 0
+    master_adver_int: Ns = 0
+    addresses: tuple[str, ...] = ()
+    """Configured, as `address/prefix dev NAME`."""
+    present: tuple[str, ...] = ()
+    """Those of `addresses` that the kernel has right now."""
+    stats: dict[str, int] = field(default_factory=dict)
+    """keepalived's names: advert_rcvd, advert_sent, become_master, release_master, packet_len_err, ..."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSnapshot:
+    name: str
+    state: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VrrpSnapshot:
+    instances: tuple[InstanceSnapshot, ...] = ()
+    sync_groups: tuple[GroupSnapshot, ...] = ()
+    interfaces: dict[str, bool] = field(default_factory=dict)
+    """Interface -> up, for those that matter."""
+    realtime: str = ""
+    """`SCHED_RR 50, memory locked`, or why not."""
+    engine: dict[str, int] = field(default_factory=dict)
+    """Counters of the advert engine: sent, received, expected (handled in C), unknown_vrid, overflow, ..."""
+    lateness: Histogram = Histogram()
+    """How late adverts were sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSnapshot:
+    kind: str
+    """TCP_CHECK, HTTP_GET, MISC_CHECK."""
+    target: str
+    up: bool
+    has_run: bool
+    result: str
+    """The last result in words: `connected`, `connection refused`, `status 503 not in 200-299`, `exit 1`."""
+    since_wall: float
+    last_wall: float
+    """When it last finished; 0: never."""
+    retries_left: int
+    lateness: Ns
+    """How late its last start was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealServerSnapshot:
+    address: Address
+    port: int
+    alive: bool
+    weight: int
+    effective_weight: int
+    programmed: bool
+    """The kernel has it."""
+    kernel_weight: int | None
+    """What the kernel really has; None: not there."""
+    active: int = 0
+    inactive: int = 0
+    checkers: tuple[CheckSnapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualServerSnapshot:
+    name: str
+    scheduler: str
+    quorum: int
+    hysteresis: int
+    quorum_up: bool
+    weight_alive: int
+    programmed: bool
+    sorry_server: str | None = None
+    sorry_in_use: bool = False
+    real_servers: tuple[RealServerSnapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckerSnapshot:
+    plane: str
+    """ipvs, nftables or none."""
+    plane_note: str = ""
+    virtual_servers: tuple[VirtualServerSnapshot, ...] = ()
+    foreign_services: tuple[str, ...] = ()
+    """Services in the kernel that are not ours; left alone."""
+    refusals: tuple[str, ...] = ()
+    """What the kernel refused and has not taken since."""
+    counters: dict[str, int] = field(default_factory=dict)
+    """Probe engine and plane: started, succeeded, failed, timed_out, local_errors, in_flight, plane_writes, ..."""
+    lateness: Histogram = Histogram()
+    """How late checks started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptSnapshot:
+    name: str
+    state: str
+    """up, down or unknown."""
+    result: str
+    last_wall: float
+    running: bool
+    lateness: Ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSnapshot:
+    scripts: tuple[ScriptSnapshot, ...] = ()
+    files: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    """started, running, timed_out, notify_lost, fifo_lost, mail_queued, ..."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSnapshot:
+    name: str
+    pid: int | None
+    state: str
+    """running, starting, waiting (back-off), stopped, not needed."""
+    since_wall: float
+    restarts: int
+    last_exit: str
+    """How the one before ended: `` (never), `killed by SIGKILL`, `exit 1`, `watchdog`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    version: str
+    wall: float
+    config: str
+    config_loaded_wall: float
+    config_note: str
+    """What became of the last reload, `` when nothing is wrong."""
+    processes: tuple[ProcessSnapshot, ...] = ()
+    vrrp: VrrpSnapshot | None = None
+    checker: CheckerSnapshot | None = None
+    runner: RunnerSnapshot | None = None

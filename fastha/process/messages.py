@@ -1,0 +1,209 @@
+"""What the processes say to each other. One datagram is one JSON array `[kind, fields...]` of orjson, at most 64 KiB.
+
+Links (socket pairs made by the supervisor, each end handed to a child by `Link`):
+
+    supervisor - vrrp, supervisor - checker, supervisor - runner     control
+    vrrp - runner                                                     trackers up, events down
+    checker - runner                                                  script checks, events down
+
+Big things (Plan parts, Snapshot parts, the full set of tracker states) travel as sealed memfds beside the datagram
+(`fds`). State messages coalesce under their key when the receiver is slow; `Tell` never does.
+"""
+
+from dataclasses import dataclass, field
+
+from fastha.model.units import Ns
+
+# ------------------------------------------------------------------------------- supervisor -> child
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlan:
+    """Your part of the Plan is in the memfd beside this. The first one starts you, later ones are reloads.
+
+    `resume`: instances that were MASTER when the process before you died, less than their master-down time ago.
+    """
+
+    serial: int
+    resume: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The descriptor beside this is your end of the link to `peer` (`vrrp`, `checker` or `runner`); it replaces any
+    earlier one, whose other end is gone."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Watchdog: to be answered with `Pong` from the core loop, not from the IO layer alone."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskSnapshot:
+    """Answer with `SnapshotPart`."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave in order. `release` false: stop and leave everything as it is in the kernel (you are being replaced)."""
+
+    release: bool = True
+
+
+# ------------------------------------------------------------------------------- child -> supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The Plan of this serial is in force (or was refused, and why)."""
+
+    serial: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPart:
+    """The part is in the memfd beside this."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """vrrp -> supervisor: instance -> state, at each transition; what a restarted process may resume."""
+
+    states: dict[str, str] = field(default_factory=dict)
+    master_down: dict[str, Ns] = field(default_factory=dict)
+    """instance -> its master-down time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line for the log; the supervisor writes it under the child's ident. Rate-limited by the sender per cause."""
+
+    level: str
+    text: str
+    wall: float
+
+
+# --------------------------------------------------------------------------------- runner -> vrrp
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerScript:
+    name: str
+    up: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerFile:
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerProcess:
+    name: str
+    up: bool
+
+
+# ----------------------------------------------------------------------- vrrp, checker -> runner
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Something happened to an object: run its scripts, write FIFOs, mail. In order per object, never dropped.
+
+    kind INSTANCE, GROUP, VS, RS; name as in `plan.Notifies`; state as in keepalived's FIFO lines.
+    """
+
+    kind: str
+    name: str
+    state: str
+    priority: int = 0
+    mail_subject: str = ""
+    mail_body: str = ""
+    """Empty: no mail for this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptOrder:
+    """checker -> runner: a `checks.recipes.ProbeOrder` of kind SCRIPT. `delay` and `interval` count from receipt; the
+    next start is the last start + interval (keepalived's rule for MISC_CHECK)."""
+
+    target: int
+    generation: int
+    argv: tuple[str, ...]
+    uid: int
+    gid: int
+    groups: tuple[int, ...] | None
+    shell: bool
+    timeout: Ns
+    delay: Ns
+    interval: Ns
+    expect_success: bool
+    dynamic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptDrop:
+    """checker -> runner: forget this target (removed or reloaded)."""
+
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptReport:
+    """runner -> checker: a run ended otherwise than expected; the target is held until the next order."""
+
+    target: int
+    generation: int
+    status: int
+    """Exit code; 128 + signal when a signal ended it."""
+    timed_out: bool
+    started_wall: float
+    duration: Ns
+    error: str = ""
+    """Why it could not be run at all (`local` then)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSeen:
+    """runner -> checker: expected results since the last one, per target (coalesced, at most one a second)."""
+
+    seen: tuple[tuple[int, int, float, Ns], ...] = ()
+    """(target, exit status, wall time of the end, lateness of its start)"""
+
+
+Message = (
+    NewPlan
+    | Link
+    | Ping
+    | AskSnapshot
+    | Stop
+    | Pong
+    | Ready
+    | SnapshotPart
+    | States
+    | LogLine
+    | TrackerScript
+    | TrackerFile
+    | TrackerProcess
+    | Tell
+    | ScriptOrder
+    | ScriptDrop
+    | ScriptReport
+    | ScriptSeen
+)

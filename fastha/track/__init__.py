@@ -1,0 +1,1 @@
+"""Layer 1: scripts, files and processes -> tracker events."""

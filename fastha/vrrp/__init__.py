@@ -1,0 +1,1 @@
+"""Layer 1: the VRRP core. What can happen: `events`; what follows: `fsm`; what it asks for: `actions`, `orders`."""

@@ -1,0 +1,60 @@
+"""Standing orders: what the advert engine does for one instance until the core says otherwise.
+
+The engine (`fastha._vrrp`, or its twin `vrrp.engine` in simulations) owns the two timers of the protocol, because it is
+the engine that knows when an advert left or arrived. The core owns every decision:
+
+* SPEAK: send `datagrams` at `first`, then every `interval`. Only while the lease runs (`renew`), so that a core that
+  hangs does not keep saying "I am MASTER".
+* LISTEN: when `expected` arrives again from `expected_source` with `expected_ttl`, byte for byte, count it and move the
+  deadline to arrival + `restart`; that is the boring case, and it costs no Python. Any other advert of the VRID goes up
+  as `AdvertReceived`. When the deadline passes, sockets drained first, `MasterDown` goes up, once.
+* IDLE: adverts are drained and counted, nothing goes up, nothing is sent.
+
+`generation` rises with each order of an instance; what the engine says carries the generation it was said under, and
+the core drops what belongs to an older one.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from fastha.model.net import Address
+from fastha.model.units import Ns
+
+
+class Mode(IntEnum):
+    IDLE = 0
+    LISTEN = 1
+    SPEAK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """One advert for one destination: the VRRP message (RFC 5798 5.2: header, addresses, authentication), checksum set.
+
+    The engine adds the IP header (IPv4) or sends as it is (IPv6).
+    """
+
+    destination: Address
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    instance: int
+    """Index given by the core; the shell maps it to sockets."""
+    generation: int
+    mode: Mode
+    # SPEAK
+    datagrams: tuple[Datagram, ...] = ()
+    interval: Ns = 0
+    first: Ns = 0
+    """Absolute; not later than now: at once."""
+    # LISTEN
+    deadline: Ns = 0
+    """Absolute: when the master is down unless it speaks."""
+    restart: Ns = 0
+    """Master_Down_Interval after an expected advert."""
+    expected: bytes = b""
+    """The VRRP message accepted last; empty: none yet, everything goes up."""
+    expected_source: Address | None = None
+    expected_ttl: int = 255
