@@ -10,6 +10,10 @@ the engine that knows when an advert left or arrived. The core owns every decisi
   as `AdvertReceived`. When the deadline passes, sockets drained first, `MasterDown` goes up, once.
 * IDLE: adverts are drained and counted, nothing goes up, nothing is sent.
 
+What an order does not say, because it outlives orders, is the instance's `Endpoint`: where it listens and from where it
+sends. One event of an instance is with the core at a time: what arrives meanwhile waits, in order, and is judged by the
+order that is in force then.
+
 `generation` rises with each order of an instance; what the engine says carries the generation it was said under, and
 the core drops what belongs to an older one.
 """
@@ -17,7 +21,7 @@ the core drops what belongs to an older one.
 from dataclasses import dataclass
 from enum import IntEnum
 
-from fastha.model.net import Address
+from fastha.model.net import Address, Family
 from fastha.model.units import Ns
 
 
@@ -47,6 +51,7 @@ class Order:
     # SPEAK
     datagrams: tuple[Datagram, ...] = ()
     interval: Ns = 0
+    """LISTEN too: the master's interval. An engine that was away for longer than this may have missed adverts."""
     first: Ns = 0
     """Absolute; not later than now: at once."""
     # LISTEN
@@ -54,7 +59,33 @@ class Order:
     """Absolute: when the master is down unless it speaks."""
     restart: Ns = 0
     """Master_Down_Interval after an expected advert."""
+    grace: Ns = 0
+    """One interval plus skew: the deadline is at least this far ahead after the engine was away or the kernel dropped
+    from the receive queue; 0: no such grace."""
     expected: bytes = b""
     """The VRRP message accepted last; empty: none yet, everything goes up."""
     expected_source: Address | None = None
     expected_ttl: int = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where an instance listens and what its adverts leave from: what the shell makes sockets of.
+
+    One receive socket serves all instances of the same (family, interface, group), or (family, interface, source) when
+    unicast.
+    """
+
+    instance: int
+    interface: str
+    family: Family
+    virtual_router_id: int
+    source: Address | None = None
+    """Source of adverts now: the configured one or the interface's; None: there is none, nothing can be sent (and
+    nothing heard, when unicast)."""
+    group: Address | None = None
+    """Multicast group to join; None: unicast."""
+    peers: tuple[Address, ...] = ()
+    """Unicast peers: tell instances with one VRID apart."""
+    ttl: int = 255
+    """TTL or hop limit of adverts sent."""
