@@ -126,7 +126,8 @@ class TrackerProcess:
 class Tell:
     """Something happened to an object: run its scripts, write FIFOs, mail. In order per object, never dropped.
 
-    kind INSTANCE, GROUP, VS, RS; name as in `plan.Notifies`; state as in keepalived's FIFO lines.
+    kind INSTANCE, GROUP, VS, RS; name as in `plan.Notifies`; state as in keepalived's FIFO lines, empty when there is
+    only a mail to send. The runner puts `[router_id] ` before the subject.
     """
 
     kind: str
@@ -141,7 +142,12 @@ class Tell:
 @dataclass(frozen=True, slots=True)
 class ScriptOrder:
     """checker -> runner: a `checks.recipes.ProbeOrder` of kind SCRIPT. `delay` and `interval` count from receipt; the
-    next start is the last start + interval (keepalived's rule for MISC_CHECK)."""
+    next start is the last start + interval (keepalived's rule for MISC_CHECK).
+
+    `interval` 0: one run, whatever comes out is reported, then the target is held. With `dynamic` an exit code of 2 or
+    more is a success that carries a weight: then a result is the expected one only when it is a success, one was
+    expected, and its exit code is `expect_status`.
+    """
 
     target: int
     generation: int
@@ -155,6 +161,7 @@ class ScriptOrder:
     interval: Ns
     expect_success: bool
     dynamic: bool = False
+    expect_status: int = 0
 
 
 @dataclass(frozen=True, slots=True)
