@@ -9,7 +9,7 @@ from fastha.model.units import Ns
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin. `resume` names instances that were MASTER when the process before this one died a moment ago (its
+    """Begin, the interfaces and their addresses told already (an interface nobody told about is down). `resume` names instances that were MASTER when the process before this one died a moment ago (its
     addresses are still in the kernel): they go on as MASTER and let the protocol decide, so that a crash costs no
     traffic."""
 
@@ -78,12 +78,16 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class SourceChanged:
-    """The primary IPv4, or link-local IPv6, address of an interface; None: it has none. Also tells whether a configured
-    source is there: one event for each address an instance names with track_src_ip."""
+    """The primary IPv4, or link-local IPv6, address of an interface; None: it has none.
+
+    With `configured`: whether that address, which an instance names with track_src_ip, is on the interface (`address`
+    is then the same, or None).
+    """
 
     interface: str
     family: Family
     address: Address | None
+    configured: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

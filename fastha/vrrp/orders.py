@@ -48,6 +48,10 @@ class Order:
     """Index given by the core; the shell maps it to sockets."""
     generation: int
     mode: Mode
+    shift: Ns | None = None
+    """Not None, and the order in force has the same mode: its timer goes on, moved by this (a changed priority moves the
+    deadline, it does not start it again; in SPEAK 0 keeps the phase of the adverts). A LISTEN timer that has run out
+    already has run out under this order too: `MasterDown` goes up again. `first` and `deadline` count otherwise."""
     # SPEAK
     datagrams: tuple[Datagram, ...] = ()
     interval: Ns = 0
