@@ -1,0 +1,312 @@
+"""What the three children share: the life of a process that the supervisor started.
+
+A child is started as `python -m fastha.process.NAME --control FD`. The first `NewPlan` on that channel starts its work,
+later ones reload it. It answers the watchdog, hands out its part of the snapshot, keeps links to its peers, and ends
+when told so. When the supervisor dies it goes on; a new supervisor retires it by signal (`RETIRE`: stop, release
+nothing); nobody claims it for `UNCLAIMED`: it leaves in order.
+
+The work itself is a `Work`; `run_child` is all that a child's `__main__` calls.
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import uvloop
+
+from fastha.model import codec
+from fastha.process.channel import Channel
+from fastha.process.messages import (
+    AskSnapshot,
+    Link,
+    LogLine,
+    Message,
+    NewPlan,
+    Ping,
+    Pong,
+    Ready,
+    SnapshotPart,
+    Stop,
+)
+from fastha.process.outbox import Outbox
+from fastha.system.log import Limiter, Syslog
+from fastha.system.memfd import read_sealed, write_sealed
+from fastha.system.proctitle import set_comm
+
+RETIRE: Final = signal.SIGRTMIN + 7
+"""Stop and leave everything in the kernel as it is: a new supervisor takes over."""
+UNCLAIMED: Final = 30.0
+"""Seconds an orphan goes on before it leaves in order."""
+_LIMIT_TICK: Final = 5.0
+_FLUSH: Final = 2.0
+
+P = TypeVar("P")
+P_contra = TypeVar("P_contra", contravariant=True)
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
+    """This Plan cannot be put in force here (no IPVS in the kernel, ...): says why, and what to do.
+
+    At the start the child ends with `exit_code`; the supervisor takes 1, 2 and 4 as permanent and ends too.
+    """
+
+    def __init__(self, text: str, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Work(Protocol[P_contra]):
+    """What one kind of child does. All calls come from the loop's thread."""
+
+    def start(self, plan: P_contra, resume: frozenset[str]) -> None:
+        """Begin. `resume`: instances to go on as MASTER (`messages.NewPlan`). May raise `Refused`."""
+
+    def reload(self, plan: P_contra) -> None:
+        """Go over to `plan` by difference. An exception means: the old one stays in force."""
+
+    def linked(self, peer: str) -> None:
+        """There is a (new) peer at the other end: tell it all it must know (trackers, script orders)."""
+
+    def received(self, peer: str, message: Message) -> None:
+        """`peer` said something."""
+
+    def healthy(self) -> bool:
+        """Whether the core and its engine still move; asked by the watchdog about once a second."""
+
+    def snapshot(self) -> Any:
+        """Our part of the Snapshot."""
+
+    def stop(self, release: bool) -> None:
+        """Leave in order, then call `Child.finish`. Called once."""
+
+
+class Child(Generic[P]):
+    """The shell around one `Work`."""
+
+    def __init__(self, name: str, plan_kind: type[P], control: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = name
+        self.loop = loop
+        self.work: Work[P]
+        self._plan_kind = plan_kind
+        self._started = False
+        self._stopping = False
+        self._exit_code = 0
+        self._done: asyncio.Future[None] = loop.create_future()
+        self._limiter = Limiter()
+        self._syslog: Syslog | None = None
+        self._peers: dict[str, Channel] = {}
+        self._early: dict[str, socket.socket] = {}
+        self._outboxes: dict[str, Outbox] = {}
+        self._orphaned: asyncio.TimerHandle | None = None
+        self._control = Channel(control, loop, self._on_control, self._on_supervisor_gone)
+
+    # ------------------------------------------------------------------------ services for the work
+
+    def report(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Say `message` to the supervisor."""
+        if not self._control.closed:
+            self._control.send(message, fds)
+
+    def send(self, peer: str, message: Message) -> None:
+        """Say `message` to a peer; it waits (see `Outbox`) while the peer is slow, restarting or not there yet."""
+        channel = self._peers.get(peer)
+        if channel is not None:
+            channel.send(message)
+        else:
+            self._outbox(peer).put(message)
+
+    def log(self, level: str, text: str, cause: str = "") -> None:
+        """A line for the log, under our ident. `cause` names what the rate limit counts by; the text when empty."""
+        held = self._limiter.admit(cause or text, time.monotonic_ns())
+        if held is None:
+            return
+        self._say(level, f"{text} ({held} more like this were held back)" if held else text)
+
+    def lost(self) -> dict[str, int]:
+        """Counters for the snapshot: events lost because a peer did not read them, by kind; log lines held back."""
+        counts: dict[str, int] = {}
+        for outbox in (self._control.outbox, *self._outboxes.values()):
+            for kind, count in outbox.lost.items():
+                key = f"lost_{kind}"
+                counts[key] = counts.get(key, 0) + count
+        counts["log_held_back"] = self._limiter.held
+        return counts
+
+    @property
+    def orphan(self) -> bool:
+        """The supervisor is gone."""
+        return self._control.closed
+
+    def peer_alive(self, peer: str) -> bool:
+        """Whether there is an open link to `peer`."""
+        return peer in self._peers
+
+    def finish(self, exit_code: int = 0) -> None:
+        """The work is over: let the last messages go, then end the process."""
+        self._exit_code = exit_code
+        if not self._done.done():
+            self._done.set_result(None)
+
+    # ------------------------------------------------------------------------------------- the life
+
+    async def live(self) -> int:
+        """Run until `finish`; the exit code."""
+        self.loop.set_exception_handler(self._on_exception)
+        self.loop.add_signal_handler(signal.SIGTERM, self._stop, True)
+        self.loop.add_signal_handler(RETIRE, self._stop, False)
+        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
+            # Ctrl-C reaches the whole foreground group; the supervisor decides the order of leaving.
+            signal.signal(ignored, signal.SIG_IGN)
+        self.loop.call_later(_LIMIT_TICK, self._tell_held)
+        await self._done
+        for channel in [*self._peers.values(), self._control]:
+            await channel.flush(_FLUSH)
+            channel.close()
+        return self._exit_code
+
+    def _on_control(self, message: Message, fds: tuple[int, ...]) -> None:
+        match message:
+            case NewPlan():
+                self._take_plan(message, fds[0])
+            case Link(peer):
+                self._link(peer, socket.socket(fileno=fds[0]))
+            case Ping(serial):
+                if not self._started or self._stopping or self.work.healthy():
+                    self.report(Pong(serial))
+            case AskSnapshot(serial):
+                if self._started:
+                    part = codec.encode(self.work.snapshot())
+                    self.report(SnapshotPart(serial), (write_sealed("fastha-snapshot", part),))
+            case Stop(release):
+                self._stop(release)
+            case _:
+                self.log("warning", f"the supervisor sent {type(message).__name__}, which is not for me")
+
+    def _take_plan(self, message: NewPlan, fd: int) -> None:
+        if self._stopping:
+            os.close(fd)
+            return
+        error = ""
+        try:
+            plan = codec.decode(self._plan_kind, read_sealed(fd))
+            if self._started:
+                self.work.reload(plan)
+            else:
+                self.work.start(plan, frozenset(message.resume))
+                self._started = True
+                self._open_early_links()
+        except Refused as refusal:
+            error = str(refusal)
+            if not self._started:
+                self.finish(refusal.exit_code)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the old plan stays or the process ends, and it is told
+            error = f"{type(problem).__name__}: {problem}"
+            self.log("error", "".join(traceback.format_exception(problem)))
+            if not self._started:
+                self.finish(70)
+        self.report(Ready(message.serial, error))
+        gc.collect()
+
+    def _open_early_links(self) -> None:
+        """Links that came before the Plan: nobody listened to them until now."""
+        early, self._early = self._early, {}
+        for peer, sock in early.items():
+            self._link(peer, sock)
+
+    def _link(self, peer: str, sock: socket.socket) -> None:
+        if not self._started:
+            if peer in self._early:
+                self._early[peer].close()
+            self._early[peer] = sock
+            return
+        older = self._peers.pop(peer, None)
+        if older is not None:
+            older.close()
+        self._peers[peer] = Channel(
+            sock,
+            self.loop,
+            lambda message, fds: self._on_peer(peer, message, fds),
+            lambda: self._on_peer_gone(peer),
+            self._outbox(peer),
+        )
+        self.work.linked(peer)
+
+    def _on_peer(self, peer: str, message: Message, fds: tuple[int, ...]) -> None:
+        for fd in fds:
+            os.close(fd)
+        self.work.received(peer, message)
+
+    def _on_peer_gone(self, peer: str) -> None:
+        self._peers.pop(peer, None)
+
+    def _outbox(self, peer: str) -> Outbox:
+        return self._outboxes.setdefault(peer, Outbox())
+
+    def _on_supervisor_gone(self) -> None:
+        if self._stopping:
+            return
+        self._syslog = Syslog()
+        if not self._started:
+            self.finish()
+            return
+        self._say("warning", "the supervisor is gone; going on, until another one takes over")
+        self._orphaned = self.loop.call_later(UNCLAIMED, self._unclaimed)
+
+    def _unclaimed(self) -> None:
+        self._say("warning", "no supervisor came back: leaving in order")
+        self._stop(True)
+
+    def _stop(self, release: bool) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._started:
+            self.work.stop(release)
+        else:
+            self.finish()
+
+    # ------------------------------------------------------------------------------------------ log
+
+    def _say(self, level: str, text: str) -> None:
+        if not self._control.closed:
+            self._control.send(LogLine(level, text, time.time()))
+        elif self._syslog is not None:
+            self._syslog.send(f"fastha_{self.name}", os.getpid(), level, text, time.time())
+
+    def _tell_held(self) -> None:
+        self.loop.call_later(_LIMIT_TICK, self._tell_held)
+        for cause, held in self._limiter.due(time.monotonic_ns()):
+            self._say("notice", f"{held} more lines like this were held back: {cause}")
+
+    def _on_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        problem = context.get("exception")
+        text = "".join(traceback.format_exception(problem)) if problem is not None else ""
+        cause = f"{context.get('message')} {type(problem).__name__} {problem}"
+        self.log("error", f"{context.get('message')}\n{text}".rstrip(), cause)
+
+
+def run_child(name: str, plan_kind: type[P], make: Callable[[Child[P]], Work[P]]) -> int:
+    """Be the child `name`: parse the command line, live, and return the exit code."""
+    parser = argparse.ArgumentParser(prog=f"fastha.process.{name}", description=f"fastha's {name} process")
+    parser.add_argument("--control", type=int, required=True, metavar="FD", help="socket to the supervisor")
+    options = parser.parse_args()
+    set_comm(f"fastha_{name}")
+    control = socket.socket(fileno=options.control)
+    control.set_inheritable(False)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        child = Child(name, plan_kind, control, loop)
+        child.work = make(child)
+        return loop.run_until_complete(child.live())
+    finally:
+        loop.close()
+        sys.stdout.flush()
