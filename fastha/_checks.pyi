@@ -1,0 +1,101 @@
+"""The probe engine and the two parts of it that are worth a test of their own."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from fastha.checks.recipes import LastProbe, ProbeOrder, Recipe, Report, Verdict
+from fastha.model.snapshot import Histogram
+from fastha.model.units import Ns
+
+MAX_TARGETS: Final[int]
+"""Targets are 0 .. MAX_TARGETS - 1; what is not used costs address space only."""
+
+class ProbeEngine:
+    """Probes targets by standing orders in a thread of its own, which never takes the GIL.
+
+    One thread of Python at a time may call the methods (the checker process has one). Orders may be given before
+    `start`; they are worked on once the thread runs.
+    """
+
+    def __init__(self, *, cap: int = 20_000, recycle: bool = True) -> None:
+        """`cap`: the most probes in flight (`start` lowers it to what descriptors allow).
+
+        `recycle`: reuse sockets where the end of a probe may be a reset; False: a socket per probe (for sandboxes; it
+        is also found out at start).
+        """
+
+    @property
+    def cap(self) -> int: ...
+    @property
+    def recycling(self) -> bool: ...
+    @property
+    def running(self) -> bool: ...
+    def start(self) -> None:
+        """Raise the limit of descriptors as far as allowed, try whether sockets can be recycled, start the thread.
+
+        RuntimeError when it runs or ran; OSError when epoll or eventfd are refused.
+        """
+
+    def stop(self) -> None:
+        """End the thread and every probe in flight, close the sockets. Safe to repeat."""
+
+    def order(self, order: ProbeOrder) -> None:
+        """The target's new standing order: what is in flight for it is given up, a report not yet fetched is dropped.
+
+        ValueError for a target out of range, a recipe of kind SCRIPT, a port or address that is none, a header longer
+        than the engine sends, an interface name that is too long.
+        """
+
+    def orders(self, orders: Iterable[ProbeOrder]) -> None:
+        """Many orders with one wake-up of the thread; those before a bad one are given."""
+
+    def hold(self, target: int) -> None:
+        """Stop probing, keep what is known of the target."""
+
+    def remove(self, target: int) -> None:
+        """Stop probing and forget."""
+
+    def fileno(self) -> int:
+        """An eventfd, readable when `reports` has something to say: for `loop.add_reader`."""
+
+    def reports(self, limit: int = 4096) -> list[Report]:
+        """Up to `limit` outcomes that were not the expected ones; when more are left `fileno` stays readable.
+
+        Never blocks. At most one per target: the target is held until its next order.
+        """
+
+    def last(self, target: int) -> LastProbe:
+        """The last probe that ended; `started` 0: none since the target is known."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters since start and gauges (`in_flight`, `ready`, `targets`, `sockets`, `cap`, `slot_ns`)."""
+
+    def lateness(self) -> Histogram:
+        """How late probes started, counted from the scheduled time (the slot is part of it)."""
+
+    def heartbeat(self) -> Ns:
+        """When the thread last went round (at least once a second while it lives); 0 before it did."""
+
+    def overdue(self, now: Ns) -> list[int]:
+        """Targets with a standing order that nobody started for more than two intervals: should be none, ever."""
+
+class TimerWheel:
+    """The engine's timer wheel (4 levels of 256 slots) by itself: `size` timers, each armed at most once."""
+
+    def __init__(self, size: int, now: int = 0) -> None: ...
+    def arm(self, timer: int, tick: int) -> None:
+        """(Re)arm; a tick that is not in the future fires at the next advance."""
+
+    def cancel(self, timer: int) -> None: ...
+    def advance(self, now: int) -> list[int]:
+        """Go to tick `now`; the timers that are due, in the order of their ticks, first armed first."""
+
+    def next(self) -> int | None:
+        """The next tick at which there is something to do (not later than the first timer); None: nothing armed."""
+
+def judge_http(pieces: Iterable[bytes], recipe: Recipe) -> tuple[Verdict, int, bytes]:
+    """What the engine thinks of a reply that arrives in these pieces and then ends: verdict, status, digest.
+
+    The digest is empty unless the recipe asks for one and the reply got that far. ValueError for a recipe that is not
+    HTTP.
+    """
