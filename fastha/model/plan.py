@@ -121,6 +121,8 @@ class VrrpInstance:
     v3_checksum_as_v2: bool = False
     owner_ignore_adverts: bool = False
     notify_priority_changes: bool = False
+    notify_deleted: bool = False
+    """Removal by a reload is told as DELETED, not as FAULT."""
 
     @property
     def unicast(self) -> bool:

@@ -9,9 +9,11 @@ from fastha.model.units import Ns
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin, the interfaces and their addresses told already (an interface nobody told about is down). `resume` names instances that were MASTER when the process before this one died a moment ago (its
-    addresses are still in the kernel): they go on as MASTER and let the protocol decide, so that a crash costs no
-    traffic."""
+    """Begin. Interfaces and their addresses have been told already: one nobody told about is down.
+
+    `resume` names instances that were MASTER when the process before this one died a moment ago (its addresses are
+    still in the kernel): they go on as MASTER and let the protocol decide, so that a crash costs no traffic.
+    """
 
     resume: frozenset[str] = frozenset()
 

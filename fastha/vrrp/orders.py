@@ -49,9 +49,9 @@ class Order:
     generation: int
     mode: Mode
     shift: Ns | None = None
-    """Not None, and the order in force has the same mode: its timer goes on, moved by this (a changed priority moves the
-    deadline, it does not start it again; in SPEAK 0 keeps the phase of the adverts). A LISTEN timer that has run out
-    already has run out under this order too: `MasterDown` goes up again. `first` and `deadline` count otherwise."""
+    """Not None, and the order in force has the same mode: its timer goes on, moved by this. (A changed priority moves the
+    deadline, it does not start it again; in SPEAK, 0 keeps the phase of the adverts.) A LISTEN timer that has run out
+    has run out under this order too: `MasterDown` goes up again. `first` and `deadline` count otherwise."""
     # SPEAK
     datagrams: tuple[Datagram, ...] = ()
     interval: Ns = 0
