@@ -1,0 +1,82 @@
+"""What the check core says: orders for those who probe, and what became of a checker for those who decide."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from fastha.checks.recipes import ProbeOrder
+from fastha.model.plan import Command
+from fastha.model.units import Ns
+
+
+class Change(IntEnum):
+    """What a result means for its checker."""
+
+    NONE = 0
+    UP = 1
+    DOWN = 2
+    FIRST_UP = 3
+    """The first result confirms what was assumed: up."""
+    FIRST_DOWN = 4
+    """The first result confirms what `alpha` assumed: down."""
+
+    @property
+    def up(self) -> bool:
+        return self in (Change.UP, Change.FIRST_UP)
+
+    @property
+    def first(self) -> bool:
+        """Nothing changed; the checker has only been heard for the first time."""
+        return self in (Change.FIRST_UP, Change.FIRST_DOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Give this to the probe engine; it replaces any earlier order for the target."""
+
+    order: ProbeOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScript:
+    """Give this to the runner: the same order for a script.
+
+    `delay` counts from now. The next start is `interval` after the last start; 0: one run.
+    """
+
+    target: int
+    generation: int
+    command: Command
+    timeout: Ns
+    delay: Ns
+    interval: Ns
+    expect_success: bool
+    dynamic: bool
+    expect_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nobody wants this target probed any more (removed, or suspended)."""
+
+    target: int
+    script: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A checker's result that somebody may have to be told of. `mail` is the body keepalived mails."""
+
+    target: int
+    change: Change
+    mail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A dynamic script wants its server to have this weight; None: the configured one."""
+
+    target: int
+    weight: int | None
+
+
+Action = Probe | RunScript | Drop | Changed | Weighed

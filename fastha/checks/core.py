@@ -1,0 +1,214 @@
+"""The check core: all checkers of the process, reports in, orders out.
+
+    core = CheckCore(close_rst=False)
+    target, actions = core.add(check, "10.0.0.1:80 tcp", now, fresh=True)
+    actions = core.handle(report, now)
+
+A target is always in one of two hands: the prober has a valid order for it, or the core is about to answer the report
+that ended the last one. So none is ever lost, as long as the prober keeps its orders; `renew` is for the watchdog that
+makes sure of it.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from fastha.checks.actions import Action, Change, Changed, Drop, Probe, RunScript, Weighed
+from fastha.checks.life import Check, Checker, HttpChecker, MiscChecker, make, same_parameters
+from fastha.checks.recipes import Kind, ProbeOrder, Recipe, Report, Verdict
+from fastha.checks.request import http_recipe, tcp_recipe
+from fastha.model.plan import HttpCheck, MiscCheck, TcpCheck
+from fastha.model.units import Ns, S
+
+FIRST_DELAY = S
+"""keepalived's: the first run of a checker is this late at least, and at most `warmup` more."""
+_GENERATIONS = 1 << 31
+
+
+def spread(identity: str, within: Ns) -> Ns:
+    """A point in [0, within) that depends on the identity alone: equal load, and the same phase after a restart.
+
+    keepalived rolls dice here.
+    """
+    if within <= 0:
+        return 0
+    return int.from_bytes(blake2b(identity.encode("utf-8", "replace"), digest_size=8).digest(), "big") % within
+
+
+class CheckCore:
+    """Every checker, by target number. Pure: time comes in, actions go out."""
+
+    def __init__(self, *, close_rst: bool = False) -> None:
+        self.close_rst = close_rst
+        self._checkers: list[Checker | None] = []
+        self._free: list[tuple[int, int]] = []
+        """(target, last generation) of numbers to be used again."""
+        self.stale = 0
+        """Reports that came for an order no longer in force."""
+
+    def __len__(self) -> int:
+        return len(self._checkers) - len(self._free)
+
+    def __iter__(self) -> Iterator[Checker]:
+        return (checker for checker in self._checkers if checker is not None)
+
+    def get(self, target: int) -> Checker | None:
+        """The checker with this number, if there is one."""
+        return self._checkers[target] if 0 <= target < len(self._checkers) else None
+
+    def __getitem__(self, target: int) -> Checker:
+        checker = self._checkers[target]
+        if checker is None:
+            raise KeyError(target)
+        return checker
+
+    # ------------------------------------------------------------------------------ coming and going
+
+    def add(
+        self, check: Check, identity: str, now: Ns, *, fresh: bool, up: bool | None = None, like: Checker | None = None
+    ) -> tuple[int, list[Action]]:
+        """Start a checker; returns its target number and its first order.
+
+        `fresh`: the process starts, so the first failure decides. `up`: what to assume until the first result; None:
+        up unless the checker is alpha. `like`: an earlier checker with the same parameters, whose state it takes.
+        """
+        target, generation = self._free.pop() if self._free else (len(self._checkers), 0)
+        checker = make(target, check, up=not check.alpha if up is None else up, fresh=fresh, since=now)
+        checker.generation = generation
+        if target == len(self._checkers):
+            self._checkers.append(checker)
+        else:
+            self._checkers[target] = checker
+        if like is not None:
+            checker.adopt(like)
+        return target, [self._order(checker, self._first(checker, identity, now), now)]
+
+    def remove(self, target: int) -> list[Action]:
+        """Forget a checker; reports still on their way are ignored."""
+        checker = self[target]
+        self._checkers[target] = None
+        self._free.append((target, checker.generation))
+        return [Drop(target, checker.kind == Kind.SCRIPT)]
+
+    def retime(self, target: int, check: Check, identity: str, now: Ns) -> list[Action]:
+        """The same probe with another timing (reload): state stays, the next start follows the new timing."""
+        checker = self[target]
+        assert same_parameters(checker.check, check)
+        checker.check = check
+        checker.retries = min(checker.retries, check.retry + (not checker.up))
+        return [self._order(checker, self._first(checker, identity, now), now)] if checker.enabled else []
+
+    def replace(self, target: int, check: Check) -> None:
+        """An equal definition from a new Plan, so that the old Plan can be freed. Nothing else changes."""
+        assert self[target].check == check
+        self[target].check = check
+
+    def suspend(self, target: int) -> list[Action]:
+        """Stop probing, keep the state (ha_suspend)."""
+        checker = self[target]
+        if not checker.enabled:
+            return []
+        checker.enabled = False
+        checker.generation = (checker.generation + 1) % _GENERATIONS
+        return [Drop(target, checker.kind == Kind.SCRIPT)]
+
+    def resume(self, target: int, identity: str, now: Ns) -> list[Action]:
+        """Probe again after `suspend`."""
+        checker = self[target]
+        if checker.enabled:
+            return []
+        checker.enabled = True
+        return [self._order(checker, now + spread(identity, checker.check.delay_loop), now)]
+
+    def renew(self, target: int, now: Ns) -> list[Action]:
+        """Give the order again, to be started at once: the prober seems to have lost it."""
+        checker = self.get(target)
+        if checker is None or not checker.enabled:
+            return []
+        return [self._order(checker, now, now)]
+
+    def _first(self, checker: Checker, identity: str, now: Ns) -> Ns:
+        """When a checker starts: spread over `warmup` at first, over its own delay_loop when it is known already."""
+        check = checker.check
+        if checker.has_run:
+            return now + spread(identity, check.delay_loop)
+        return now + FIRST_DELAY + spread(identity, check.warmup)
+
+    # ------------------------------------------------------------------------------------- results
+
+    def handle(self, report: Report, now: Ns) -> list[Action]:
+        """One report: what became of the checker, and its next order.
+
+        The next start counts from the end of this run, for scripts from its beginning (keepalived's rule).
+        """
+        checker = self.get(report.target)
+        if checker is None or checker.generation != report.generation or not checker.enabled:
+            self.stale += 1
+            return []
+        if report.verdict == Verdict.LOCAL:
+            # We could not probe: nobody's failure, nothing is known.
+            return [self._order(checker, report.finished + checker.check.delay_loop, now)]
+        weight = checker.weight if isinstance(checker, MiscChecker) else None
+        was_up = checker.up
+        change, delay = checker.fail() if checker.is_failure(report) else checker.succeed(report.status)
+        if checker.up != was_up:
+            checker.since = now
+        actions: list[Action] = []
+        if isinstance(checker, MiscChecker):
+            checker.status = report.status
+            checker.timed_out = report.verdict == Verdict.TIMEOUT
+            if checker.weight != weight:
+                actions.append(Weighed(report.target, checker.weight))
+            first = report.started + delay
+        else:
+            first = report.finished + delay
+        if change != Change.NONE:
+            actions.append(Changed(report.target, change, checker.mail(change, report)))
+        actions.append(self._order(checker, first, now))
+        return actions
+
+    def seen(self, target: int, status: int, wall: float, lateness: Ns) -> None:
+        """A script gave the expected result again; only for the snapshot."""
+        checker = self.get(target)
+        if isinstance(checker, MiscChecker):
+            checker.status = status
+            checker.timed_out = False
+            checker.seen_wall = wall
+            checker.lateness = lateness
+
+    # -------------------------------------------------------------------------------------- orders
+
+    def _order(self, checker: Checker, first: Ns, now: Ns) -> Action:
+        checker.generation = (checker.generation + 1) % _GENERATIONS
+        first = max(first, now)
+        if isinstance(checker, MiscChecker):
+            check: MiscCheck = checker.check
+            return RunScript(
+                target=checker.target,
+                generation=checker.generation,
+                command=check.command,
+                timeout=check.timeout,
+                delay=first - now,
+                interval=checker.interval(),
+                expect_success=checker.up,
+                dynamic=check.dynamic,
+                expect_status=0 if checker.weight is None else checker.weight + 2,
+            )
+        return Probe(
+            ProbeOrder(
+                target=checker.target,
+                generation=checker.generation,
+                recipe=self._recipe(checker),
+                first=first,
+                interval=checker.interval(),
+                expect_success=checker.up,
+            )
+        )
+
+    def _recipe(self, checker: Checker) -> Recipe:
+        check = checker.check
+        if isinstance(checker, HttpChecker):
+            assert isinstance(check, HttpCheck)
+            index = checker.failed_url if checker.failed_url >= 0 else checker.url
+            return http_recipe(check, index, close_rst=self.close_rst)
+        assert isinstance(check, TcpCheck)
+        return tcp_recipe(check, close_rst=self.close_rst)
