@@ -10,6 +10,7 @@ The work itself is a `Work`; `run_child` is all that a child's `__main__` calls.
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
@@ -34,9 +35,11 @@ from fastha.process.messages import (
     Pong,
     Ready,
     SnapshotPart,
+    States,
     Stop,
 )
-from fastha.process.outbox import Outbox
+from fastha.process.outbox import Outbox, merge_states
+from fastha.process.resume import leave_states
 from fastha.system.log import Limiter, Syslog
 from fastha.system.memfd import read_sealed, write_sealed
 from fastha.system.proctitle import set_comm
@@ -91,9 +94,18 @@ class Work(Protocol[P_contra]):
 class Child(Generic[P]):
     """The shell around one `Work`."""
 
-    def __init__(self, name: str, plan_kind: type[P], control: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        name: str,
+        plan_kind: type[P],
+        control: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        run_dir: str = "/run/fastha",
+    ) -> None:
         self.name = name
         self.loop = loop
+        self.run_dir = run_dir
+        """Where pid files, journals and the control socket are."""
         self.work: Work[P]
         self._plan_kind = plan_kind
         self._started = False
@@ -105,13 +117,15 @@ class Child(Generic[P]):
         self._peers: dict[str, Channel] = {}
         self._early: dict[str, socket.socket] = {}
         self._outboxes: dict[str, Outbox] = {}
-        self._orphaned: asyncio.TimerHandle | None = None
+        self._states = States()
         self._control = Channel(control, loop, self._on_control, self._on_supervisor_gone)
 
     # ------------------------------------------------------------------------ services for the work
 
     def report(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Say `message` to the supervisor."""
+        if isinstance(message, States):
+            self._states = merge_states(self._states, message)
         if not self._control.closed:
             self._control.send(message, fds)
 
@@ -162,9 +176,9 @@ class Child(Generic[P]):
         self.loop.set_exception_handler(self._on_exception)
         self.loop.add_signal_handler(signal.SIGTERM, self._stop, True)
         self.loop.add_signal_handler(RETIRE, self._stop, False)
-        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
-            # Ctrl-C reaches the whole foreground group; the supervisor decides the order of leaving.
-            signal.signal(ignored, signal.SIG_IGN)
+        for unused in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            # A handler that does nothing, since ignored signals would stay ignored in the scripts we start.
+            signal.signal(unused, _ignore)
         self.loop.call_later(_LIMIT_TICK, self._tell_held)
         await self._done
         for channel in [*self._peers.values(), self._control]:
@@ -258,7 +272,7 @@ class Child(Generic[P]):
             self.finish()
             return
         self._say("warning", "the supervisor is gone; going on, until another one takes over")
-        self._orphaned = self.loop.call_later(UNCLAIMED, self._unclaimed)
+        self.loop.call_later(UNCLAIMED, self._unclaimed)
 
     def _unclaimed(self) -> None:
         self._say("warning", "no supervisor came back: leaving in order")
@@ -268,6 +282,8 @@ class Child(Generic[P]):
         if self._stopping:
             return
         self._stopping = True
+        if not release and self._states.states:
+            leave_states(self.run_dir, self._states)
         if self._started:
             self.work.stop(release)
         else:
@@ -293,18 +309,26 @@ class Child(Generic[P]):
         self.log("error", f"{context.get('message')}\n{text}".rstrip(), cause)
 
 
+def _ignore(_number: int, _frame: object) -> None:
+    """The supervisor decides what these mean."""
+
+
 def run_child(name: str, plan_kind: type[P], make: Callable[[Child[P]], Work[P]]) -> int:
     """Be the child `name`: parse the command line, live, and return the exit code."""
     parser = argparse.ArgumentParser(prog=f"fastha.process.{name}", description=f"fastha's {name} process")
     parser.add_argument("--control", type=int, required=True, metavar="FD", help="socket to the supervisor")
+    parser.add_argument(
+        "--run-dir", default="/run/fastha", help="where pid files and journals are (default %(default)s)"
+    )
     options = parser.parse_args()
+    faulthandler.enable()  # the watchdog's SIGABRT tells where we hung
     set_comm(f"fastha_{name}")
     control = socket.socket(fileno=options.control)
     control.set_inheritable(False)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        child = Child(name, plan_kind, control, loop)
+        child = Child(name, plan_kind, control, loop, options.run_dir)
         child.work = make(child)
         return loop.run_until_complete(child.live())
     finally:

@@ -36,7 +36,8 @@ from fastha.process.messages import (
 )
 
 
-def _merge_states(old: States, new: States) -> States:
+def merge_states(old: States, new: States) -> States:
+    """What is known after both."""
     return replace(new, states=old.states | new.states, master_down=old.master_down | new.master_down)
 
 
@@ -106,7 +107,7 @@ class Outbox:
         if older is not None:
             _close(older.fds)
             if isinstance(older.message, States) and isinstance(waiting.message, States):
-                waiting.message = _merge_states(older.message, waiting.message)
+                waiting.message = merge_states(older.message, waiting.message)
         self._waiting[key] = waiting
 
     def _lose(self, key: Hashable) -> None:
