@@ -1,0 +1,60 @@
+"""The journal: which services we have put into the kernel, for the process after us.
+
+The kernel cannot tag a service with its owner. So before the first add the keys are written to a file that lives as
+long as the kernel's table (/run), and the next process knows: ours = wanted + journal. One line per service:
+
+    4 tcp 10.0.0.1 80
+    6 mark 7
+"""
+
+from collections.abc import Iterable
+
+from fastha.lvs.table import ServiceKey
+from fastha.model.net import Family, family_of, parse_address
+
+_HEAD = "# services this host's fastha has put into the kernel; do not edit\n"
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+
+def encode_journal(keys: Iterable[ServiceKey]) -> bytes:
+    """The file's content."""
+    lines = [
+        f"{key.family} mark {key.fwmark}"
+        if key.fwmark
+        else f"{key.family} {key.protocol.lower()} {key.address} {key.port}"
+        for key in keys
+    ]
+    return (_HEAD + "".join(f"{line}\n" for line in sorted(lines))).encode()
+
+
+def _decode_line(line: str) -> ServiceKey:
+    words = line.split()
+    family: Family = 6 if words[0] == "6" else 4
+    if words[0] not in ("4", "6"):
+        raise ValueError("family")
+    if words[1] == "mark":
+        (mark,) = words[2:]
+        if not 0 < int(mark) < 1 << 32:
+            raise ValueError("mark")
+        return ServiceKey(family, fwmark=int(mark))
+    protocol, (address, port) = words[1].upper(), words[2:]
+    if protocol not in _PROTOCOLS or not 0 <= int(port) < 65536:
+        raise ValueError("protocol or port")
+    parsed = parse_address(address)
+    if family_of(parsed) != family:
+        raise ValueError("family")
+    return ServiceKey(family, 0, protocol, parsed, int(port))
+
+
+def decode_journal(data: bytes) -> tuple[set[ServiceKey], int]:
+    """The keys in it, and how many lines say nothing. A damaged journal only makes us know fewer services as ours."""
+    keys: set[ServiceKey] = set()
+    bad = 0
+    for line in data.decode("ascii", "replace").splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            keys.add(_decode_line(line))
+        except (ValueError, IndexError):
+            bad += 1
+    return keys, bad

@@ -1,0 +1,202 @@
+"""Real servers, their pool, and the arithmetic of weights and quorum.
+
+A server is alive when none of its checkers is down. Its effective weight is the configured one plus what dynamic
+scripts add. W, the weight of a pool, is the sum over its alive servers, kept as servers change and never summed again.
+
+    gained   quorum is down and W >= quorum + hysteresis
+    lost     quorum is up and (W == 0 or W < quorum - hysteresis)
+
+A sorry server is in use exactly while it exists and quorum is down; the servers stay alive meanwhile. So what the
+kernel should have (`lvs.wanted`) follows from this state alone. Every change returns what is to be told, the server
+first, then the virtual server.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from fastha.lvs.notices import Notice, quorum_mail, server_notice, service_notice
+from fastha.lvs.table import DestinationKey, ServiceKey
+from fastha.model.plan import RealServer, VirtualServer
+
+WEIGHT_MAX: Final = 2147483647
+"""The kernel's weight is a signed 32-bit number."""
+
+REMOVING: Final = "=> Removing <="
+SHUTTING_DOWN: Final = "=> Shutting down <="
+
+
+def clamp_weight(weight: int) -> int:
+    """The weight that is sent to the kernel and counts in sums."""
+    return max(0, min(weight, WEIGHT_MAX))
+
+
+def service_key(plan: VirtualServer) -> ServiceKey:
+    """What identifies a virtual server, in the kernel and over a reload."""
+    if plan.fwmark:
+        return ServiceKey(plan.family, fwmark=plan.fwmark)
+    assert plan.address is not None
+    return ServiceKey(plan.family, 0, plan.protocol, plan.address, plan.port)
+
+
+class Server:
+    """A real server in its pool."""
+
+    __slots__ = ("alive", "checkers", "counted", "failed", "key", "plan", "wishes")
+
+    def __init__(self, plan: RealServer, *, alive: bool = False) -> None:
+        self.plan = plan
+        self.key = DestinationKey(plan.address, plan.port)
+        self.alive = alive
+        self.failed = 0
+        """Checkers that are down."""
+        self.counted = 0
+        """What the pool's W holds of this server."""
+        self.wishes: dict[int, int] | None = None
+        """Weight asked for by a dynamic script, by checker."""
+        self.checkers: tuple[int, ...] = ()
+        """Target numbers; for the director."""
+
+    @property
+    def effective_weight(self) -> int:
+        """Configured weight plus, for each dynamic script, what it asks for beyond the configured one."""
+        weight = self.plan.weight
+        if not self.wishes:
+            return weight
+        return weight + sum(wish - weight for wish in self.wishes.values())
+
+    def wish(self, checker: int, weight: int | None) -> None:
+        """A dynamic script asks for this weight; None: it no longer asks."""
+        if weight is not None:
+            if self.wishes is None:
+                self.wishes = {}
+            self.wishes[checker] = weight
+        elif self.wishes:
+            self.wishes.pop(checker, None)
+
+
+class Pool:
+    """A virtual server with its real servers."""
+
+    __slots__ = ("alive_weight", "enabled", "key", "no_checker_emails", "plan", "quorum_up", "servers", "sorry_key")
+
+    def __init__(self, plan: VirtualServer, *, no_checker_emails: bool = False) -> None:
+        self.key = service_key(plan)
+        self.no_checker_emails = no_checker_emails
+        self.servers: dict[DestinationKey, Server] = {}
+        self.quorum_up = False
+        self.alive_weight = 0
+        """W."""
+        self.enabled = True
+        """False while ha_suspend keeps its checkers off."""
+        self.set_plan(plan)
+
+    def set_plan(self, plan: VirtualServer) -> None:
+        """Take the attributes of a new definition (reload); servers are added and removed one by one."""
+        self.plan = plan
+        self.sorry_key = None
+        if plan.sorry_server is not None:
+            self.sorry_key = DestinationKey(plan.sorry_server.address, plan.sorry_server.port)
+
+    @property
+    def sorry_in_use(self) -> bool:
+        return self.sorry_key is not None and not self.quorum_up
+
+    def __iter__(self) -> Iterator[Server]:
+        return iter(self.servers.values())
+
+    # ---------------------------------------------------------------------------------- membership
+
+    def add(self, server: Server) -> None:
+        """Put a server in; quorum is not judged yet."""
+        self.servers[server.key] = server
+        self.recount(server)
+
+    def remove(self, key: DestinationKey) -> list[Notice]:
+        """Take a server out (reload); it is announced when it was in the pool. Quorum is not judged yet."""
+        server = self.servers.pop(key)
+        self.alive_weight -= server.counted
+        return [self._server_notice(server, "DOWN", REMOVING)] if self._in_pool(server) else []
+
+    def recount(self, server: Server) -> None:
+        """Bring W up to date with a server's state."""
+        weight = clamp_weight(server.effective_weight) if server.alive else 0
+        self.alive_weight += weight - server.counted
+        server.counted = weight
+
+    def _in_pool(self, server: Server) -> bool:
+        """Alive, and the kernel should have it (a server replaced by the sorry server is not there)."""
+        return server.alive and (server.plan.inhibit_on_failure or not self.sorry_in_use)
+
+    # ------------------------------------------------------------------------------------- changes
+
+    def checker_changed(self, server: Server, *, up: bool, mail: str) -> list[Notice]:
+        """One of the server's checkers went up or down."""
+        server.failed = max(0, server.failed - 1) if up else server.failed + 1
+        alive = server.failed == 0
+        if alive == server.alive:
+            mail = "" if self.no_checker_emails else mail
+            return [self._server_notice(server, "", mail)] if mail and server.plan.smtp_alert else []
+        return [*self.set_alive(server, alive, mail), *self.judge()]
+
+    def checker_confirmed(self, server: Server, *, up: bool, mail: str) -> list[Notice]:
+        """A checker's first result is what was assumed. A failing one is announced; `mail` is empty for most kinds."""
+        state = "" if up else "DOWN"
+        return [self._server_notice(server, state, mail)] if state or (mail and server.plan.smtp_alert) else []
+
+    def set_alive(self, server: Server, alive: bool, mail: str) -> list[Notice]:
+        """Set a server's flag and announce it; quorum is judged by the caller."""
+        server.alive = alive
+        self.recount(server)
+        return [self._server_notice(server, "UP" if alive else "DOWN", mail)]
+
+    def weight_changed(self, server: Server) -> list[Notice]:
+        """The server's effective weight has changed."""
+        self.recount(server)
+        return self.judge()
+
+    def judge(self) -> list[Notice]:
+        """Gain or lose quorum if it is time."""
+        plan, weight = self.plan, self.alive_weight
+        if not self.quorum_up and weight >= plan.quorum + plan.hysteresis:
+            self.quorum_up = True
+            return [service_notice(plan, "UP", quorum_mail(plan, "Gained quorum", weight))]
+        if self.quorum_up and (weight == 0 or weight < plan.quorum - plan.hysteresis):
+            self.quorum_up = False
+            return [service_notice(plan, "DOWN", quorum_mail(plan, "Lost quorum", weight))]
+        return []
+
+    def start(self, *, init_notifies: bool = False) -> list[Notice]:
+        """Judge for the first time. Without quorum something is announced only when a sorry server takes over."""
+        notices = [self._server_notice(server, "UP", "") for server in self if server.alive] if init_notifies else []
+        plan, weight = self.plan, self.alive_weight
+        if self.judge():
+            notices.append(service_notice(plan, "UP", quorum_mail(plan, "Starting with quorum up", weight)))
+        elif plan.sorry_server is not None:
+            notices.append(service_notice(plan, "DOWN", quorum_mail(plan, "Starting with quorum down", weight)))
+        return notices
+
+    def farewell(self, *, removed: bool) -> list[Notice]:
+        """The last words: `removed` by a reload are always said, those of a stop only with `omega`."""
+        if not removed and not self.plan.omega:
+            return []
+        mail = REMOVING if removed else SHUTTING_DOWN
+        notices = [self._server_notice(server, "DOWN", mail) for server in self if self._in_pool(server)]
+        return [*notices, service_notice(self.plan, "DOWN", mail)]
+
+    def _server_notice(self, server: Server, state: str, mail: str) -> Notice:
+        return server_notice(self.plan, server.plan, state, alive=server.alive and state != "DOWN", mail=mail)
+
+
+def pools_by_key(plans: Iterable[VirtualServer]) -> tuple[dict[ServiceKey, VirtualServer], list[str]]:
+    """Plans by identity; of two that the kernel could not tell apart the first counts, with a line about the other."""
+    found: dict[ServiceKey, VirtualServer] = {}
+    complaints: list[str] = []
+    for plan in plans:
+        key = service_key(plan)
+        if key in found:
+            complaints.append(
+                f"virtual server {plan.name}: {found[key].name} is the same service; the second is left out"
+            )
+        else:
+            found[key] = plan
+    return found, complaints
