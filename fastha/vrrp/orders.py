@@ -49,8 +49,8 @@ class Order:
     generation: int
     mode: Mode
     shift: Ns | None = None
-    """Not None, and the order in force has the same mode: its timer goes on, moved by this. (A changed priority moves the
-    deadline, it does not start it again; in SPEAK, 0 keeps the phase of the adverts.) A LISTEN timer that has run out
+    """Not None, and the order in force has the same mode: its timer goes on, moved by this. (A changed priority moves
+    the deadline, it does not start it again; in SPEAK, 0 keeps the phase.) A LISTEN timer that has run out
     has run out under this order too: `MasterDown` goes up again. `first` and `deadline` count otherwise."""
     # SPEAK
     datagrams: tuple[Datagram, ...] = ()
@@ -93,3 +93,12 @@ class Endpoint:
     """Unicast peers: tell instances with one VRID apart."""
     ttl: int = 255
     """TTL or hop limit of adverts sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFailed:
+    """The engine's word to the shell, for the log: adverts of this instance fail with `errno` since now; 0: they leave
+    again. No state depends on it."""
+
+    instance: int
+    errno: int
