@@ -21,6 +21,8 @@ from fastha.model.units import Ns, S
 
 FIRST_DELAY = S
 """keepalived's: the first run of a checker is this late at least, and at most `warmup` more."""
+SCRIPT_GRACE = 15 * S
+"""Beyond its timeout a script may take this long to die before the runner can report it."""
 _GENERATIONS = 1 << 31
 
 
@@ -119,12 +121,12 @@ class CheckCore:
         checker.enabled = True
         return [self._order(checker, now + spread(identity, checker.check.delay_loop), now)]
 
-    def renew(self, target: int, now: Ns) -> list[Action]:
-        """Give the order again, to be started at once: the prober seems to have lost it."""
+    def renew(self, target: int, first: Ns, now: Ns) -> list[Action]:
+        """Give the order again, for a start at `first`: the prober lost it, or there is a new one."""
         checker = self.get(target)
         if checker is None or not checker.enabled:
             return []
-        return [self._order(checker, now, now)]
+        return [self._order(checker, first, now)]
 
     def _first(self, checker: Checker, identity: str, now: Ns) -> Ns:
         """When a checker starts: spread over `warmup` at first, over its own delay_loop when it is known already."""
@@ -155,25 +157,37 @@ class CheckCore:
         actions: list[Action] = []
         if isinstance(checker, MiscChecker):
             checker.status = report.status
-            checker.timed_out = report.verdict == Verdict.TIMEOUT
+            checker.verdict = report.verdict
             if checker.weight != weight:
                 actions.append(Weighed(report.target, checker.weight))
             first = report.started + delay
         else:
             first = report.finished + delay
         if change != Change.NONE:
-            actions.append(Changed(report.target, change, checker.mail(change, report)))
+            mail = checker.mail(change, report) if checker.mails_first or not change.first else ""
+            actions.append(Changed(report.target, change, mail))
         actions.append(self._order(checker, first, now))
         return actions
 
-    def seen(self, target: int, status: int, wall: float, lateness: Ns) -> None:
-        """A script gave the expected result again; only for the snapshot."""
+    def seen(self, target: int, status: int, wall: float, lateness: Ns, now: Ns) -> None:
+        """A script gave the expected result again."""
         checker = self.get(target)
         if isinstance(checker, MiscChecker):
             checker.status = status
-            checker.timed_out = False
+            checker.verdict = Verdict.EXIT if status else Verdict.SUCCESS
+            checker.heard = now
             checker.seen_wall = wall
             checker.lateness = lateness
+
+    def silent_scripts(self, now: Ns) -> list[int]:
+        """Scripts of which nothing was heard for more than two intervals beyond their time: the runner lost them."""
+        return [
+            checker.target
+            for checker in self
+            if isinstance(checker, MiscChecker)
+            and checker.enabled
+            and now - checker.heard > 2 * checker.check.delay_loop + checker.check.timeout + SCRIPT_GRACE
+        ]
 
     # -------------------------------------------------------------------------------------- orders
 
@@ -182,6 +196,7 @@ class CheckCore:
         first = max(first, now)
         if isinstance(checker, MiscChecker):
             check: MiscCheck = checker.check
+            checker.heard = first
             return RunScript(
                 target=checker.target,
                 generation=checker.generation,

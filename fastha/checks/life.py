@@ -31,6 +31,8 @@ class Checker:
 
     kind: Kind
     name: str
+    mails_first = False
+    """Whether a first result that only confirms what was assumed is mailed too."""
     check: Check
 
     def __init__(self, target: int, check: Check, *, up: bool, fresh: bool, since: Ns) -> None:
@@ -114,9 +116,10 @@ class TcpChecker(Checker):
 class MiscChecker(Checker):
     """MISC_CHECK. `weight` is what a dynamic script last asked for, None: the configured one."""
 
-    __slots__ = ("lateness", "seen_wall", "status", "timed_out", "weight")
+    __slots__ = ("heard", "lateness", "seen_wall", "status", "verdict", "weight")
     kind = Kind.SCRIPT
     name = "MISC_CHECK"
+    mails_first = True
     check: MiscCheck
 
     def __init__(self, target: int, check: MiscCheck, *, up: bool, fresh: bool, since: Ns) -> None:
@@ -124,7 +127,10 @@ class MiscChecker(Checker):
         self.weight: int | None = None
         self.status = 0
         """Exit code of the last run, 128 + signal."""
-        self.timed_out = False
+        self.verdict = Verdict.LOCAL
+        """Of the last run."""
+        self.heard = since
+        """When the runner last said anything about it, or was to start it."""
         self.seen_wall = 0.0
         self.lateness = 0
 
@@ -145,7 +151,7 @@ class MiscChecker(Checker):
         if isinstance(old, MiscChecker):
             self.weight = old.weight
             self.status = old.status
-            self.timed_out = old.timed_out
+            self.verdict = old.verdict
             self.seen_wall = old.seen_wall
 
     def mail(self, change: Change, report: Report) -> str:

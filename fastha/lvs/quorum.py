@@ -41,9 +41,10 @@ def service_key(plan: VirtualServer) -> ServiceKey:
 class Server:
     """A real server in its pool."""
 
-    __slots__ = ("alive", "checkers", "counted", "failed", "key", "plan", "wishes")
+    __slots__ = ("alive", "checkers", "counted", "failed", "key", "plan", "pool", "wishes")
 
-    def __init__(self, plan: RealServer, *, alive: bool = False) -> None:
+    def __init__(self, pool: "Pool", plan: RealServer, *, alive: bool = False) -> None:
+        self.pool = pool
         self.plan = plan
         self.key = DestinationKey(plan.address, plan.port)
         self.alive = alive
@@ -54,7 +55,7 @@ class Server:
         self.wishes: dict[int, int] | None = None
         """Weight asked for by a dynamic script, by checker."""
         self.checkers: tuple[int, ...] = ()
-        """Target numbers; for the director."""
+        """Target numbers of its checkers, in the order of the file."""
 
     @property
     def effective_weight(self) -> int:

@@ -1,0 +1,348 @@
+"""The director: checkers, servers and pools joined. Still pure; the checker process is the shell around it.
+
+A report goes to the check core; what became of the checker goes to its server's pool; what the pool says is told. Which
+services and destinations of the kernel's table may now be wrong is noted in `touched`. Nothing happens here: `take`
+hands out what is to be done.
+
+    director = Director()
+    director.start(plan, now)
+    director.report(report, now)
+    effects = director.take()
+
+A start that finds its own services in the kernel (after a crash, or an upgrade) takes over what the process before
+knew: servers that are in the pool are up, the others down, until their first result says otherwise. So a crash neither
+empties an alpha pool nor sends clients to servers known to be dead.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from fastha.checks.actions import Action, Changed, Drop, Probe, RunScript, Weighed
+from fastha.checks.core import CheckCore, spread
+from fastha.checks.life import Check, Checker, MiscChecker, same_parameters
+from fastha.checks.recipes import Report
+from fastha.checks.words import result_words
+from fastha.lvs.notices import Notice, server_name
+from fastha.lvs.quorum import Pool, Server, pools_by_key
+from fastha.lvs.table import DestinationKey, Entry, ServiceKey, Table
+from fastha.model.net import Address
+from fastha.model.plan import CheckerPlan, RealServer, VirtualServer
+from fastha.model.units import Ns
+
+Order = Probe | RunScript | Drop
+
+
+@dataclass(slots=True)
+class Effects:
+    """What is to be done, in order within each list."""
+
+    orders: list[Order] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """(level, text) for the log."""
+    touched: dict[ServiceKey, set[DestinationKey] | None] = field(default_factory=dict)
+    """What may differ from the kernel now; None: the whole service."""
+
+
+def checks_of(plan: RealServer) -> tuple[Check, ...]:
+    """The checkers of a real server, kind by kind."""
+    checkers = plan.checkers
+    return (*checkers.tcp, *checkers.http, *checkers.misc)
+
+
+def _identity(server: Server, index: int) -> str:
+    """What a checker's phase hangs on: who is checked for whom, not when or in which process."""
+    return f"{server.pool.key} {server.key} {index}"
+
+
+class Director:
+    """All virtual servers of the process. See the module's text."""
+
+    def __init__(self) -> None:
+        self.core = CheckCore()
+        self.pools: dict[ServiceKey, Pool] = {}
+        self.plan = CheckerPlan()
+        self._servers: list[Server | None] = []
+        """By target number."""
+        self._local: dict[Address, int] = {}
+        """Addresses this host has, and on how many interfaces: for ha_suspend."""
+        self._effects = Effects()
+
+    def take(self) -> Effects:
+        """What has come together since the last call."""
+        effects, self._effects = self._effects, Effects()
+        return effects
+
+    def server(self, target: int) -> Server | None:
+        """Whose checker this is."""
+        return self._servers[target] if 0 <= target < len(self._servers) else None
+
+    # --------------------------------------------------------------------------------------- start
+
+    def start(
+        self, plan: CheckerPlan, now: Ns, *, kernel: Table | None = None, ours: Collection[ServiceKey] = ()
+    ) -> None:
+        """Begin. `kernel` is the table as it is, `ours` the services in it that a process before us put there."""
+        self.plan = plan
+        self.core.close_rst = plan.close_rst
+        wanted, complaints = pools_by_key(plan.virtual_servers)
+        self._effects.lines += [("error", text) for text in complaints]
+        for key, service in wanted.items():
+            before = kernel.get(key) if kernel is not None and key in ours else None
+            self._new_pool(service, now, fresh=True, before=before)
+
+    def _new_pool(self, plan: VirtualServer, now: Ns, *, fresh: bool, before: Entry | None = None) -> None:
+        pool = Pool(plan, no_checker_emails=self.plan.no_checker_emails)
+        pool.enabled = not plan.ha_suspend or self._is_local(plan)
+        self.pools[pool.key] = pool
+        for server in plan.real_servers:
+            self._new_server(pool, server, now, fresh=fresh, before=before)
+        self._effects.notices += pool.start(init_notifies=self.plan.rs_init_notifies)
+        self._effects.touched[pool.key] = None
+
+    def _new_server(self, pool: Pool, plan: RealServer, now: Ns, *, fresh: bool, before: Entry | None = None) -> None:
+        server = Server(pool, plan)
+        if server.key in pool.servers:
+            self._say("error", f"{pool.plan.name}: real server {server.key} is there twice; the second is left out")
+            return
+        checks = checks_of(plan)
+        up: bool | None = None
+        if before is not None and checks:
+            there = before.destinations.get(server.key)
+            up = there is not None and (there.weight > 0 or not plan.inhibit_on_failure or plan.weight == 0)
+            fresh = False
+        server.checkers = tuple(
+            self._new_checker(server, check, index, now, fresh=fresh, up=up) for index, check in enumerate(checks)
+        )
+        server.failed = sum(not self.core[target].up for target in server.checkers)
+        server.alive = server.failed == 0
+        pool.add(server)
+
+    def _new_checker(self, server: Server, check: Check, index: int, now: Ns, *, fresh: bool, up: bool | None) -> int:
+        target, orders = self.core.add(check, _identity(server, index), now, fresh=fresh, up=up)
+        if target == len(self._servers):
+            self._servers.append(server)
+        else:
+            self._servers[target] = server
+        if server.pool.enabled:
+            self._order(orders)
+        else:
+            self.core.suspend(target)
+        return target
+
+    # ------------------------------------------------------------------------------------- running
+
+    def report(self, report: Report, now: Ns) -> None:
+        """A probe or script came out otherwise than expected, or was a single one."""
+        server = self.server(report.target)
+        actions = self.core.handle(report, now)
+        if server is None or not actions:
+            return
+        pool = server.pool
+        sorry = pool.sorry_in_use
+        for action in actions:
+            match action:
+                case Changed():
+                    self._changed(pool, server, action, report)
+                case Weighed(target, weight):
+                    server.wish(target, weight)
+                    self._effects.notices += pool.weight_changed(server)
+                    self._touch(pool, server.key)
+                case _:
+                    self._effects.orders.append(action)
+        if pool.sorry_in_use != sorry:
+            self._effects.touched[pool.key] = None
+
+    def _changed(self, pool: Pool, server: Server, action: Changed, report: Report) -> None:
+        change = action.change
+        checker = self.core[action.target]
+        if not change.first:
+            words = result_words(checker.check, report.verdict, report.errno, report.status, url=_url(checker))
+            name = server_name(pool.plan, server.plan)
+            self._say(
+                "info" if change.up else "warning",
+                f"{pool.plan.name}: {name}: {checker.name} {_up(change.up)}: {words}",
+            )
+            self._effects.notices += pool.checker_changed(server, up=change.up, mail=action.mail)
+            self._touch(pool, server.key)
+        else:
+            self._effects.notices += pool.checker_confirmed(server, up=change.up, mail=action.mail)
+
+    def renew(self, targets: Iterable[int], now: Ns, *, at_once: bool) -> int:
+        """Order these again: at once when they were lost, spread over their interval for a prober that starts anew."""
+        count = 0
+        for target in targets:
+            checker = self.core.get(target)
+            server = self.server(target)
+            if checker is None or server is None:
+                continue
+            index = server.checkers.index(target)
+            first = now if at_once else now + spread(_identity(server, index), checker.check.delay_loop)
+            actions = self.core.renew(target, first, now)
+            self._order(actions)
+            count += len(actions)
+        return count
+
+    def scripts(self) -> list[int]:
+        """Targets of all MISC_CHECKs."""
+        return [checker.target for checker in self.core if isinstance(checker, MiscChecker)]
+
+    # ------------------------------------------------------------------------------------- suspend
+
+    def local_addresses(self, addresses: dict[Address, int], now: Ns) -> None:
+        """The addresses this host has now, and on how many interfaces: ha_suspend follows them."""
+        self._local = addresses
+        for pool in self.pools.values():
+            if pool.plan.ha_suspend:
+                self._enable(pool, self._is_local(pool.plan), now)
+
+    def _is_local(self, plan: VirtualServer) -> bool:
+        return plan.address is not None and self._local.get(plan.address, 0) > 0
+
+    def _enable(self, pool: Pool, enabled: bool, now: Ns) -> None:
+        if pool.enabled == enabled:
+            return
+        pool.enabled = enabled
+        words = "on: its address is here" if enabled else "off: its address is not here"
+        self._say("info", f"{pool.plan.name}: health checks are {words}")
+        for server in pool:
+            for index, target in enumerate(server.checkers):
+                resume = (
+                    self.core.resume(target, _identity(server, index), now) if enabled else self.core.suspend(target)
+                )
+                self._order(resume)
+
+    # -------------------------------------------------------------------------------------- reload
+
+    def reload(self, plan: CheckerPlan, now: Ns) -> None:
+        """Go over to `plan` by difference: what is the same keeps its state, its phase and its order.
+
+        (keepalived restarts every timer.) What went is announced whatever `omega` says.
+        """
+        close_changed = plan.close_rst != self.plan.close_rst
+        self.plan = plan
+        self.core.close_rst = plan.close_rst
+        wanted, complaints = pools_by_key(plan.virtual_servers)
+        self._effects.lines += [("error", text) for text in complaints]
+        before, self.pools = self.pools, {}
+        for key, pool in before.items():
+            if key not in wanted:
+                self._effects.notices += pool.farewell(removed=True)
+                self._effects.touched[key] = None
+                for server in pool:
+                    self._drop(server.checkers)
+        for key, service in wanted.items():
+            kept = before.get(key)
+            if kept is None:
+                self._new_pool(service, now, fresh=False)
+                continue
+            self.pools[key] = kept
+            kept.no_checker_emails = plan.no_checker_emails
+            if kept.plan != service:
+                self._reload_pool(kept, service, now)
+        if close_changed:
+            self.renew([checker.target for checker in self.core], now, at_once=False)
+
+    def _reload_pool(self, pool: Pool, plan: VirtualServer, now: Ns) -> None:
+        notices = self._effects.notices
+        wanted = {DestinationKey(server.address, server.port): server for server in reversed(plan.real_servers)}
+        for key in [key for key in pool.servers if key not in wanted]:
+            self._drop(pool.servers[key].checkers)
+            notices += pool.remove(key)
+        pool.set_plan(plan)
+        self._enable(pool, not plan.ha_suspend or self._is_local(plan), now)
+        kept, pool.servers = pool.servers, {}
+        for real in plan.real_servers:
+            server = kept.pop(DestinationKey(real.address, real.port), None)
+            if server is None:
+                self._new_server(pool, real, now, fresh=False)
+                continue
+            pool.servers[server.key] = server
+            if server.plan != real:
+                self._reload_server(pool, server, real, now)
+        notices += pool.judge()
+        self._effects.touched[pool.key] = None
+
+    def _reload_server(self, pool: Pool, server: Server, plan: RealServer, now: Ns) -> None:
+        old = list(server.checkers)
+        server.plan = plan
+        checks = checks_of(plan)
+        found = self._match(old, checks)
+        known = [self.core[target] for target in found if target is not None]
+        fails = any(not checker.up for checker in known)
+        unknown = not server.alive and not any(checker.has_run for checker in known)
+        # An alpha checker that is new starts down only beside a failure, or when nothing is known of the server.
+        targets: list[int] = []
+        for index, (check, target) in enumerate(zip(checks, found, strict=True)):
+            if target is None:
+                up = not check.alpha or not (fails or unknown)
+                targets.append(self._new_checker(server, check, index, now, fresh=False, up=up))
+                continue
+            targets.append(target)
+            if self.core[target].check == check:
+                self.core.replace(target, check)
+            else:
+                self._order(self.core.retime(target, check, _identity(server, index), now))
+        self._drop(target for target in old if target not in targets)
+        for target in old:
+            if target not in targets:
+                server.wish(target, None)
+        server.checkers = tuple(targets)
+        server.failed = sum(not self.core[target].up for target in targets)
+        alive = server.failed == 0
+        if alive != server.alive:
+            self._effects.notices += pool.set_alive(server, alive, "")
+        pool.recount(server)
+
+    def _match(self, old: list[int], checks: tuple[Check, ...]) -> list[int | None]:
+        """For each new definition the old checker that goes on: an equal one if there is one, else one with the same
+        parameters; each goes on once."""
+        free = list(old)
+        found: list[int | None] = [None] * len(checks)
+        for equal in (True, False):
+            for index, check in enumerate(checks):
+                if found[index] is not None:
+                    continue
+                for target in free:
+                    has = self.core[target].check
+                    if has == check if equal else same_parameters(has, check):
+                        found[index] = target
+                        free.remove(target)
+                        break
+        return found
+
+    def _drop(self, targets: Iterable[int]) -> None:
+        for target in targets:
+            self._servers[target] = None
+            self._order(self.core.remove(target))
+
+    # ---------------------------------------------------------------------------------------- stop
+
+    def stop(self) -> None:
+        """Say the last words of everything; then nothing is wanted any more."""
+        for pool in self.pools.values():
+            self._effects.notices += pool.farewell(removed=False)
+            self._effects.touched[pool.key] = None
+        self.pools = {}
+
+    # --------------------------------------------------------------------------------------- parts
+
+    def _order(self, actions: Iterable[Action]) -> None:
+        self._effects.orders += [action for action in actions if isinstance(action, (Probe, RunScript, Drop))]
+
+    def _touch(self, pool: Pool, key: DestinationKey) -> None:
+        keys = self._effects.touched.setdefault(pool.key, set())
+        if keys is not None:
+            keys.add(key)
+
+    def _say(self, level: str, text: str) -> None:
+        self._effects.lines.append((level, text))
+
+
+def _up(up: bool) -> str:
+    return "is up" if up else "is down"
+
+
+def _url(checker: Checker) -> int:
+    """The url a result of this checker was about: the failed one while it is down."""
+    return max(0, getattr(checker, "failed_url", 0))
