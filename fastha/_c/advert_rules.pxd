@@ -1,0 +1,226 @@
+# What orders mean: when an instance's timer runs, which advert is boring, what goes to the core, who may speak.
+
+from advert cimport (
+    AWAY, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EXPECTED, IGNORED, LATENESS_BOUNDS, LEASE,
+    LEASE_LOST, MISSED, MODE_IDLE, MODE_LISTEN, MODE_SPEAK, OVERFLOW, RECEIVED, REPORTED, SHORTEST, TOO_SHORT,
+    UNKNOWN_VRID, WAITED, WAITING, WAITING_LOST, copy_of, count, datagram_t, engine_t, expected_of, instance_t,
+    mode_of, order_t, peers_of, socket_t, tell, tell_core
+)
+from advert_io cimport flush, send_packets
+from atomic cimport fh_count, fh_load, fh_store
+from heap cimport heap_drop, heap_put
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcmp
+
+# -------------------------------------------------------------------------------------------------------------- timers
+
+cdef inline void schedule(engine_t *e, int32_t instance) noexcept nogil:
+    """Put the instance where its order and state want it in the heap of deadlines."""
+    cdef instance_t *one = &e.instances[instance]
+    cdef int mode = mode_of(one)
+    if mode == MODE_IDLE or (mode == MODE_SPEAK and one.silent) or (mode == MODE_LISTEN and (one.fired or one.unsettled)):
+        heap_drop(&e.heap, instance)
+    else:
+        heap_put(&e.heap, instance, one.due)
+
+
+cdef inline void postpone(engine_t *e, int32_t instance) noexcept nogil:
+    """We may have missed adverts: judge the master one interval plus skew from now at the earliest."""
+    cdef instance_t *one = &e.instances[instance]
+    if mode_of(one) == MODE_LISTEN and not one.fired and one.due < e.turn + one.order.grace and one.order.grace:
+        one.due = e.turn + one.order.grace
+        schedule(e, instance)
+
+
+cdef inline void was_away(engine_t *e, int64_t away) noexcept nogil:
+    """The thread ran `away` later than it wanted to."""
+    cdef int32_t i
+    cdef bint late = False
+    for i in range(e.used):
+        if mode_of(&e.instances[i]) == MODE_LISTEN and 0 < e.instances[i].order.interval < away:
+            postpone(e, i)
+            late = True
+    if late:
+        count(e, AWAY)
+        if e.late_event <= e.settled:
+            e.late_event = tell(e, EVENT_LATE, -1, away, 0)
+
+
+cdef inline void overflowed(engine_t *e, socket_t *s) noexcept nogil:
+    """The kernel dropped datagrams of this socket's queue: its instances may have missed adverts."""
+    cdef int32_t i
+    cdef int vrid
+    count(e, OVERFLOW)
+    s.drops_judged = s.drops
+    for vrid in range(256):
+        i = s.by_vrid[vrid]
+        while i >= 0:
+            postpone(e, i)
+            i = e.instances[i].next_same
+
+# ------------------------------------------------------------------------------------------------------------- hearing
+
+cdef inline bint boring(engine_t *e, int32_t instance, const datagram_t *heard) noexcept nogil:
+    """Whether the standing order covers this advert; if so it is carried out."""
+    cdef instance_t *one = &e.instances[instance]
+    cdef order_t *order = one.order
+    if mode_of(one) == MODE_IDLE:
+        count(e, IGNORED)
+        return True
+    if (
+        order.mode == MODE_LISTEN and order.expected and heard.length == order.expected and heard.length_ok
+        and heard.ttl == order.ttl and heard.multicast == one.binding.multicast
+        and memcmp(heard.source, order.source, 16) == 0
+        and memcmp(heard.payload, expected_of(order), order.expected) == 0
+    ):
+        count(e, EXPECTED)
+        fh_count(&one.expected, 1)
+        one.due = heard.at + order.restart
+        one.fired = False
+        # the heap keeps the earlier key; it is corrected when it comes up
+        if e.heap.places[instance] < 0 or e.heap.keys[instance] > one.due:
+            schedule(e, instance)
+        return True
+    return False
+
+
+cdef inline void report(engine_t *e, int32_t instance, datagram_t *heard) noexcept nogil:
+    """Hand the core this advert (a copy on the heap, now the instance's)."""
+    cdef instance_t *one = &e.instances[instance]
+    one.report = heard
+    count(e, REPORTED)
+    tell_core(e, EVENT_ADVERT, instance, heard.at)
+    schedule(e, instance)
+
+
+cdef inline void judge(engine_t *e, int32_t instance, const datagram_t *heard) noexcept nogil:
+    """An advert of this instance arrived."""
+    cdef instance_t *one = &e.instances[instance]
+    cdef datagram_t *copy
+    if one.unsettled == 0:
+        if not boring(e, instance, heard):
+            copy = copy_of(e, heard)
+            if copy != NULL:
+                report(e, instance, copy)
+        return
+    if one.waiting_count == WAITING:
+        count(e, WAITING_LOST)
+        return
+    copy = copy_of(e, heard)
+    if copy == NULL:
+        return
+    count(e, WAITED)
+    if one.waiting == NULL:
+        one.waiting = copy
+    else:
+        one.waiting_last.next = copy
+    one.waiting_last = copy
+    one.waiting_count += 1
+
+
+cdef inline void resume(engine_t *e, int32_t instance) noexcept nogil:
+    """The core has settled the event of this instance: go on with what waited behind it."""
+    cdef instance_t *one = &e.instances[instance]
+    cdef datagram_t *heard
+    one.unsettled = 0
+    free(one.report)
+    one.report = NULL
+    if one.silent_untold:
+        one.silent_untold = False
+        tell_core(e, EVENT_LEASE, instance, e.turn)
+    while one.waiting != NULL and one.unsettled == 0:
+        heard = one.waiting
+        one.waiting = heard.next
+        one.waiting_count -= 1
+        if one.binding == NULL or boring(e, instance, heard):
+            free(heard)
+        else:
+            report(e, instance, heard)
+    schedule(e, instance)
+
+
+cdef inline int32_t whose(engine_t *e, socket_t *s, const datagram_t *heard) noexcept nogil:
+    """The instance an advert belongs to, -1: nobody's. Unicast instances with one VRID are told apart by sender:
+    the one that expects it, then the one that has it as a peer, then the first."""
+    cdef int32_t first = s.by_vrid[heard.payload[1]], i = first, peer = -1
+    cdef uint32_t p
+    cdef instance_t *one
+    if first < 0 or e.instances[first].next_same < 0:
+        return first
+    while i >= 0:
+        one = &e.instances[i]
+        if mode_of(one) == MODE_LISTEN and one.order.expected and memcmp(one.order.source, heard.source, 16) == 0:
+            return i
+        if peer < 0:
+            for p in range(one.binding.peers):
+                if memcmp(peers_of(one.binding) + p * 16, heard.source, 16) == 0:
+                    peer = i
+                    break
+        i = one.next_same
+    return peer if peer >= 0 else first
+
+
+cdef inline void hear(engine_t *e, socket_t *s, const datagram_t *heard) noexcept nogil:
+    """A VRRP message arrived on this socket."""
+    cdef int32_t instance
+    count(e, RECEIVED)
+    if heard.length < SHORTEST:
+        count(e, TOO_SHORT)
+        return
+    instance = whose(e, s, heard)
+    if instance < 0:
+        count(e, UNKNOWN_VRID)
+        s.unknown[heard.payload[1] >> 3] |= <uint8_t> (1 << (heard.payload[1] & 7))
+        return
+    judge(e, instance, heard)
+
+
+cdef inline void speak(engine_t *e, int32_t instance) noexcept nogil:
+    """An advert is due: send it if the lease allows, and set the next."""
+    cdef instance_t *one = &e.instances[instance]
+    cdef order_t *order = one.order
+    cdef int64_t now = e.turn, late = now - one.due
+    cdef int bound = 0
+    if now >= fh_load(&e.lease) + (3 * order.interval if 3 * order.interval > LEASE else <int64_t> LEASE):
+        one.silent = True
+        count(e, LEASE_LOST)
+        if one.unsettled:
+            one.silent_untold = True
+        else:
+            tell_core(e, EVENT_LEASE, instance, now)
+        schedule(e, instance)
+        return
+    while bound < BOUNDS and late > LATENESS_BOUNDS[bound]:
+        bound += 1
+    fh_count(&e.lateness[bound], 1)
+    if late > e.lateness_most:
+        fh_store(&e.lateness_most, late)
+    send_packets(e, instance, order)
+    if late >= order.interval:  # never a burst to catch up
+        fh_count(&e.counters[MISSED], <uint64_t> (late // order.interval))
+        one.due += (late // order.interval + 1) * order.interval
+    else:
+        one.due += order.interval
+    schedule(e, instance)
+
+
+cdef inline void fire(engine_t *e) noexcept nogil:
+    """Look at deadlines; every socket that could be read has been drained."""
+    cdef int32_t instance
+    cdef instance_t *one
+    while e.heap.count:
+        instance = e.heap.items[0]
+        one = &e.instances[instance]
+        if e.heap.keys[instance] > e.turn:
+            break
+        if one.due > e.heap.keys[instance]:
+            heap_put(&e.heap, instance, one.due)
+        elif one.order.mode == MODE_SPEAK:
+            speak(e, instance)
+        else:
+            one.fired = True
+            tell_core(e, EVENT_DOWN, instance, e.turn)
+            schedule(e, instance)
+    flush(e)
+
