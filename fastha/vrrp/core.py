@@ -1,0 +1,318 @@
+"""The VRRP core: `handle(event, now)` and `tick(now)` give the actions that follow; nothing else has an effect.
+
+The shell's contract, in four lines:
+
+    before `Start`   tell interfaces and addresses (`LinkChanged`, `SourceChanged`); actions may come already
+    after any event  do the actions in order; call `tick` not later than `deadline()`; tick may be called any time
+    on `Rebuild`     make the sockets of `endpoints()`
+    `Finished`       the last action there is
+
+The two timers of the protocol run in the engine (`orders`); the core's own agenda holds bursts, delays and debounce.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastha.model.snapshot import GroupSnapshot, InstanceSnapshot, VrrpSnapshot
+from fastha.model.units import S, seconds_text
+from fastha.vrrp import events, reload
+from fastha.vrrp.actions import Action, Finished, Rebuild, Tell
+from fastha.vrrp.adverts import Listener
+from fastha.vrrp.fsm import Input, State
+from fastha.vrrp.garp import TIMERS, Announcer, pacing, targets
+from fastha.vrrp.instance import MICROSECOND, Instance
+from fastha.vrrp.links import Links
+from fastha.vrrp.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastha.model.plan import VirtualAddress, VrrpPlan
+    from fastha.model.units import Ns
+    from fastha.vrrp.group import Group
+    from fastha.vrrp.orders import Endpoint
+    from fastha.vrrp.timers import Key
+
+
+class Core:
+    """All virtual routers of one Plan. Drivers: events, and time."""
+
+    def __init__(self, plan: VrrpPlan) -> None:
+        self.plan = plan
+        self.world = World(detail=plan.log_detail)
+        self.announcer = Announcer(self.world)
+        self.listener = Listener(self.world, self.announcer)
+        self.links = Links(self.world)
+        self.instances: dict[int, Instance] = {}
+        """By index."""
+        self.groups: list[Group] = []
+        self.started = False
+        self.stopped = False
+        for instance_plan in plan.instances:
+            reload.add_instance(self, instance_plan, 0)
+        reload.regroup(self)
+
+    # ----------------------------------------------------------------------------------------- drivers
+
+    def handle(self, event: events.Event, now: Ns) -> list[Action]:
+        """What follows from `event`; timers that are due come first."""
+        self._run_timers(now)
+        if not self.stopped:
+            HANDLERS[type(event)](self, event, now)
+        return self._actions()
+
+    def tick(self, now: Ns) -> list[Action]:
+        """What has become due."""
+        self._run_timers(now)
+        return self._actions()
+
+    def deadline(self) -> Ns | None:
+        """When `tick` has something to do; None: not before another event."""
+        return None if self.stopped else self.world.timers.next()
+
+    def _actions(self) -> list[Action]:
+        actions, self.world.out = self.world.out, []
+        return actions
+
+    def _run_timers(self, now: Ns) -> None:
+        while not self.stopped and (key := self.world.timers.due(now)) is not None:
+            self._fire(key, now)
+
+    def _fire(self, key: Key, now: Ns) -> None:
+        name, what = key
+        if name == "delay":
+            self._delay_over(now)
+        elif name == "link":
+            self.links.settled(what)
+            self.reassess(now)
+        elif name == "pace":
+            intervals = {i.index: pacing(i.plan, t) for i in self.instances.values() for t in targets(i.plan)}
+            self.announcer.pace(what, intervals, now)
+        elif (instance := self.instances.get(what)) is not None:
+            if name in TIMERS:
+                self.announcer.fire(name, instance, now)
+            elif name == "preempt":
+                self.listener.preempt_delay_over(instance, now)
+            elif name == "conflict":
+                self.listener.conflict_over(instance, now)
+
+    # ------------------------------------------------------------------------------------------ events
+
+    def _start(self, event: events.Start, now: Ns) -> None:
+        if self.started:
+            return
+        self.started = True
+        self.world.out.append(Rebuild())
+        if self.plan.startup_delay:
+            self.world.delayed_until = now + self.plan.startup_delay
+            self.world.timers.set(("delay", None), self.world.delayed_until)
+            self.world.log("info", f"Delaying startup for {seconds_text(self.plan.startup_delay)}")
+        for group in self.groups:
+            group.start(now, event.resume)
+
+    def _delay_over(self, now: Ns) -> None:
+        """The timers of the protocol begin now."""
+        self.world.delayed_until = None
+        self.world.log("info", "Delayed start completed")
+        for instance in self.instances.values():
+            if instance.state is State.BACKUP:
+                owner = instance.wanted is State.MASTER
+                instance.listen(now + (MICROSECOND if owner else instance.master_down_interval))
+
+    def _advert(self, event: events.AdvertReceived, now: Ns) -> None:
+        """Adverts are facts: they are judged by what we are now, whatever order they were reported under."""
+        if (instance := self.instances.get(event.instance)) is not None:
+            self.listener.heard(instance, event, now)
+
+    def _master_down(self, event: events.MasterDown, now: Ns) -> None:
+        instance = self._current(event)
+        if instance is not None and instance.state is State.BACKUP and self.world.delayed_until is None:
+            instance.group.timeout(instance, now)
+
+    def _lease_lost(self, event: events.LeaseLost, now: Ns) -> None:
+        """We were too slow to be believed. We still hold the addresses: speak again and let the protocol decide; who
+        took over meanwhile has told the link so, and is answered."""
+        instance = self._current(event)
+        if instance is not None and instance.state is State.MASTER:
+            instance.log("warning", "adverts had stopped because the core was away; speaking again")
+            instance.speak(now)
+            instance.announce(now)
+
+    def _current(self, event: events.MasterDown | events.LeaseLost) -> Instance | None:
+        """The instance, when the event was said under its present order."""
+        instance = self.instances.get(event.instance)
+        return instance if instance is not None and instance.generation == event.generation else None
+
+    def _late(self, event: events.EngineLate, _now: Ns) -> None:
+        self.world.log("warning", f"the advert engine was away for {seconds_text(event.away)}")
+
+    def _link(self, event: events.LinkChanged, now: Ns) -> None:
+        if self.links.changed(event, self.plan, self.instances.values(), now):
+            self.reassess(now)
+
+    def _source(self, event: events.SourceChanged, now: Ns) -> None:
+        world = self.world
+        before = {i.index: i.source for i in self.instances.values()}
+        if event.configured is not None:
+            key = (event.interface, event.configured)
+            world.configured.add(key) if event.address else world.configured.discard(key)
+        elif event.address is None:
+            world.sources.pop((event.interface, event.family), None)
+        else:
+            world.sources[event.interface, event.family] = event.address
+        moved = [i for i in self.instances.values() if i.source != before[i.index]]
+        if not moved or not self.started:
+            return
+        world.out.append(Rebuild())
+        self.reassess(now)
+        for instance in moved:
+            if instance.state is State.MASTER:
+                instance.master_address = instance.source
+                instance.speak(now, shift=0)
+
+    def _address_gone(self, event: events.AddressGone, now: Ns) -> None:
+        def has(instance: Instance) -> bool:
+            return any(
+                (a.dev, a.address) == (event.interface, event.address) and not a.no_track
+                for a in _all_addresses(instance)
+            )
+
+        for instance in [i for i in self.instances.values() if i.state is State.MASTER and has(i)]:
+            instance.log("info", f"{event.address} was removed from {event.interface} by somebody else")
+            if instance.state is State.MASTER:  # not yet pulled along by a member of its group
+                reason = f"{event.address} was removed from {event.interface}"
+                instance.group.address_lost(instance, reason, now)
+
+    def _script(self, event: events.ScriptResult, now: Ns) -> None:
+        """Unknown again (the runner is gone) changes nothing: the last result stands until there is a new one."""
+        scripts = self.world.seen.scripts
+        if event.up is not None and scripts.get(event.name) is not event.up:
+            scripts[event.name] = event.up
+            self.reassess(now)
+
+    def _file(self, event: events.FileValue, now: Ns) -> None:
+        if self.world.seen.files.get(event.name) != event.value:
+            self.world.seen.files[event.name] = event.value
+            self.reassess(now)
+
+    def _process(self, event: events.ProcessQuorum, now: Ns) -> None:
+        if self.world.seen.processes.get(event.name) is not event.up:
+            self.world.seen.processes[event.name] = event.up
+            self.reassess(now)
+
+    def _reload(self, event: events.Reload, now: Ns) -> None:
+        reload.reload(self, event.plan, now)
+
+    def _shutdown(self, event: events.Shutdown, now: Ns) -> None:
+        what, reason = (Input.STOP, "stopped") if event.release else (Input.RETIRE, "retired")
+        for instance in self.instances.values():
+            instance.take(what, now, reason)
+        if event.release:
+            self.world.out += [Tell("GROUP", g.plan.name, "STOP", 0) for g in self.groups if g.plan]
+        self.world.out.append(Finished())
+        self.stopped = True
+
+    # --------------------------------------------------------------------------------------- what follows
+
+    def reassess(self, now: Ns) -> None:
+        """Reads all trackers again: priorities move, groups settle."""
+        for instance in self.instances.values():
+            before, down = instance.effective, instance.master_down_interval
+            instance.assess()
+            instance.move(before, down, now)
+        if self.started:
+            for group in self.groups:
+                group.settle(now)
+
+    # ---------------------------------------------------------------------------------------- what it is
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where each instance listens and what its adverts leave from, now."""
+        return tuple(instance.endpoint() for instance in self.instances.values())
+
+    def states(self) -> dict[str, str]:
+        """name -> state."""
+        return {i.name: i.state.value for i in self.instances.values()}
+
+    def master_down_intervals(self) -> dict[str, Ns]:
+        """name -> how long a silent master is believed."""
+        return {i.name: i.master_down_interval for i in self.instances.values()}
+
+    def snapshot(
+        self,
+        now: Ns,
+        wall: float,
+        *,
+        counts: Mapping[int, tuple[int, int]] | None = None,
+        present: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> VrrpSnapshot:
+        """Running state, as far as the core knows it. `counts`: the engine's (sent, expected) adverts by instance
+        index, which never came through here; `present`: the addresses the kernel has, by instance name."""
+        counts, present = counts or {}, present or {}
+        return VrrpSnapshot(
+            instances=tuple(
+                self._describe(i, now, wall, counts.get(i.index, (0, 0)), present.get(i.name, ()))
+                for i in self.instances.values()
+            ),
+            sync_groups=tuple(
+                GroupSnapshot(
+                    name=g.plan.name,
+                    state=(g.state or State.INIT).value,
+                    members=tuple(m.name for m in g.members),
+                )
+                for g in self.groups
+                if g.plan
+            ),
+            interfaces=dict(self.world.seen.interfaces),
+        )
+
+    def _describe(
+        self, i: Instance, now: Ns, wall: float, counts: tuple[int, int], present: tuple[str, ...]
+    ) -> InstanceSnapshot:
+        sent, expected = counts
+        stats = dict(i.stats)
+        stats["advert_sent"] += sent
+        stats["advert_rcvd"] += expected
+        return InstanceSnapshot(
+            name=i.name,
+            interface=i.plan.interface,
+            virtual_router_id=i.plan.virtual_router_id,
+            family=i.plan.family,
+            version=i.plan.version,
+            state=i.state.value,
+            wanted=i.wanted.value,
+            since_wall=wall - (now - i.since) / S,
+            reason=i.reason,
+            priority=i.plan.priority,
+            effective_priority=i.effective,
+            priority_terms=i.assessment.terms,
+            master_address=i.master_address,
+            master_priority=i.master_priority,
+            adver_int=i.plan.adver_int,
+            master_adver_int=i.master_adver_int,
+            addresses=tuple(f"{a.address}/{a.prefixlen} dev {a.dev}" for a in _all_addresses(i)),
+            present=present,
+            stats=stats,
+        )
+
+
+def _all_addresses(instance: Instance) -> tuple[VirtualAddress, ...]:
+    return instance.plan.addresses + instance.plan.excluded_addresses
+
+
+HANDLERS: dict[type[Any], Callable[[Core, Any, int], None]] = {
+    events.Start: Core._start,  # noqa: SLF001
+    events.AdvertReceived: Core._advert,  # noqa: SLF001
+    events.MasterDown: Core._master_down,  # noqa: SLF001
+    events.LeaseLost: Core._lease_lost,  # noqa: SLF001
+    events.EngineLate: Core._late,  # noqa: SLF001
+    events.LinkChanged: Core._link,  # noqa: SLF001
+    events.SourceChanged: Core._source,  # noqa: SLF001
+    events.AddressGone: Core._address_gone,  # noqa: SLF001
+    events.ScriptResult: Core._script,  # noqa: SLF001
+    events.FileValue: Core._file,  # noqa: SLF001
+    events.ProcessQuorum: Core._process,  # noqa: SLF001
+    events.Reload: Core._reload,  # noqa: SLF001
+    events.Shutdown: Core._shutdown,  # noqa: SLF001
+}

@@ -1,0 +1,146 @@
+"""Gratuitous ARP and unsolicited neighbour advertisements: who is told when, and how fast.
+
+Becoming master: `garp_master_repeat` passes over the addresses at once, the same again after `garp_master_delay`, then
+`garp_master_refresh_repeat` passes every `garp_master_refresh`. A master that hears a lower priority repeats itself.
+With `garp_interval` or `gna_interval` messages of one interface queue up: the first leaves at once, the next when the
+interval has passed, and an address that already waits only has its count raised.
+
+Timers end with mastership. (keepalived lets them run: a master that returns within a refresh period has
+two cycles.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fastha.vrrp.actions import Announce
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastha.model.net import Address
+    from fastha.model.plan import VrrpInstance
+    from fastha.model.units import Ns
+    from fastha.vrrp.instance import Instance
+    from fastha.vrrp.world import World
+
+TIMERS = ("garp", "garp_lower", "refresh")
+Target = tuple[str, "Address"]
+
+
+@dataclass(slots=True)
+class Queue:
+    """Messages that wait on one interface for one family."""
+
+    waiting: dict[tuple[int, Target], int] = field(default_factory=dict)
+    """(instance, target) -> how often still, in order."""
+    free_at: Ns = 0
+
+
+class Announcer:
+    """Decides about announcements for all instances of a core."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._queues: dict[tuple[str, int], Queue] = {}
+
+    def became_master(self, instance: Instance, now: Ns) -> None:
+        plan, timers = instance.plan, self._world.timers
+        self._announce(instance, plan.garp_master_repeat, now)
+        if plan.garp_master_delay:
+            timers.set(("garp", instance.index), now + plan.garp_master_delay)
+        if plan.garp_master_refresh:
+            timers.set(("refresh", instance.index), now + plan.garp_master_delay + plan.garp_master_refresh)
+
+    def heard_lower(self, instance: Instance, now: Ns) -> None:
+        plan = instance.plan
+        self._announce(instance, plan.garp_lower_prio_repeat, now)
+        if plan.garp_lower_prio_repeat and plan.garp_lower_prio_delay:
+            self._world.timers.set(("garp_lower", instance.index), now + plan.garp_lower_prio_delay)
+
+    def reloaded(self, instance: Instance, now: Ns, *, added: bool) -> None:
+        """A master goes on under a new Plan: the link is told again when there is reason to, and refreshed as the Plan
+        now says."""
+        plan, timers = instance.plan, self._world.timers
+        if added or plan.garp_master_refresh:
+            self._announce(instance, plan.garp_master_repeat, now)
+        if added and plan.garp_master_delay:
+            timers.set(("garp", instance.index), now + plan.garp_master_delay)
+        timers.cancel(("refresh", instance.index))
+        if plan.garp_master_refresh:
+            timers.set(("refresh", instance.index), now + plan.garp_master_refresh)
+
+    def left(self, instance: Instance) -> None:
+        for name in TIMERS:
+            self._world.timers.cancel((name, instance.index))
+        for queue in self._queues.values():
+            for key in [key for key in queue.waiting if key[0] == instance.index]:
+                del queue.waiting[key]
+
+    def fire(self, name: str, instance: Instance, now: Ns) -> None:
+        """One of `TIMERS` has come due."""
+        plan = instance.plan
+        if name == "garp":
+            self._announce(instance, plan.garp_master_repeat, now)
+        elif name == "garp_lower":
+            self._announce(instance, plan.garp_lower_prio_repeat, now)
+        elif plan.garp_master_refresh:
+            self._announce(instance, plan.garp_master_refresh_repeat, now)
+            self._world.timers.set(("refresh", instance.index), now + plan.garp_master_refresh)
+
+    def freshen(self, instance: Instance) -> None:
+        """A unicast instance comes up: its peers' neighbour entry for its own address is made fresh."""
+        source = self._world.source_of(instance.plan)
+        if source is not None and instance.plan.interface:
+            self._world.out.append(Announce(instance.index, ((instance.plan.interface, source),)))
+
+    def pace(self, key: tuple[str, int], intervals: dict[int, Ns], now: Ns) -> None:
+        """The interval of a queue has passed: its next message leaves. `intervals` by instance."""
+        queue = self._queues.get(key)
+        if queue is None or not queue.waiting:
+            return
+        (index, target), count = next(iter(queue.waiting.items()))
+        del queue.waiting[index, target]
+        if count > 1:
+            queue.waiting[index, target] = count - 1
+        self._world.out.append(Announce(index, (target,)))
+        queue.free_at = now + intervals.get(index, 0)
+        if queue.waiting:
+            self._world.timers.set(("pace", key), queue.free_at)
+
+    def _announce(self, instance: Instance, count: int, now: Ns) -> None:
+        """`count` passes over the addresses of the instance, split by whether their family is paced."""
+        if count <= 0:
+            return
+        plan = instance.plan
+        at_once = tuple(t for t in targets(plan) if not pacing(plan, t))
+        if at_once:
+            self._world.out.append(Announce(instance.index, at_once, count))
+        self._queue(instance, [t for t in targets(plan) if pacing(plan, t)], count, now)
+
+    def _queue(self, instance: Instance, paced: Iterable[Target], count: int, now: Ns) -> None:
+        for target in paced:
+            key = (target[0], family(target))
+            queue = self._queues.setdefault(key, Queue())
+            entry = (instance.index, target)
+            queue.waiting[entry] = max(queue.waiting.get(entry, 0), count)
+            if ("pace", key) not in self._world.timers:
+                if queue.free_at > now:
+                    self._world.timers.set(("pace", key), queue.free_at)
+                else:
+                    self.pace(key, {instance.index: pacing(instance.plan, target)}, now)
+
+
+def targets(plan: VrrpInstance) -> list[Target]:
+    """Addresses in the order they are announced: virtual_ipaddress, then the excluded ones."""
+    return [(a.dev, a.address) for a in plan.addresses + plan.excluded_addresses]
+
+
+def family(target: Target) -> int:
+    return 6 if ":" in target[1] else 4
+
+
+def pacing(plan: VrrpInstance, target: Target) -> Ns:
+    """The interval between messages of that family; 0: as fast as they come."""
+    return plan.garp_interval if family(target) == 4 else plan.gna_interval

@@ -1,0 +1,147 @@
+"""Instances that change state together: a sync group, or one instance on its own (a group without a name).
+
+Every state change of an instance goes through its group, so "members never disagree" has one home. Rules of a group:
+MASTER only when every member wants it; one member's BACKUP or FAULT is everybody's; FAULT ends when no member has a
+reason left and none waits for a first tracker result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastha.vrrp.actions import Tell
+from fastha.vrrp.fsm import Input, State
+from fastha.vrrp.priority import OWNER
+from fastha.vrrp.timers import minimum_skew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastha.model.plan import SyncGroup
+    from fastha.model.units import Ns
+    from fastha.vrrp.instance import Instance
+    from fastha.vrrp.world import World
+
+Move = tuple["Instance", Input, str]
+
+
+class Group:
+    def __init__(self, plan: SyncGroup | None, members: list[Instance], world: World) -> None:
+        self.plan = plan
+        self.members = members
+        self.state: State | None = None
+        """The state all members are in, once they have one together; None for an instance on its own."""
+        self._world = world
+        for member in members:
+            member.group = self
+
+    # --------------------------------------------------------------------------------- joint transitions
+
+    def start(self, now: Ns, resume: frozenset[str] = frozenset()) -> None:
+        """Members that are in INIT begin, unless a tracker that decides about FAULT has no result yet."""
+        reasons = {m: m.faults() for m in self.members}
+        pending = [name for m in self.members for name in m.assessment.pending]
+        if any(reasons.values()):
+            self._fault(reasons, now)
+        elif all(m.name in resume for m in self.members):
+            self._move(State.MASTER, [(m, Input.RESUME, "was master before a restart") for m in self.members], now)
+        elif pending:
+            self._hold(pending, now)
+        elif all(m.effective == OWNER for m in self.members):
+            for member in self.members:
+                member.take(Input.START_OWNER, now, "address owner")
+        else:
+            self._move(State.BACKUP, [(m, Input.START, "started") for m in self.members], now)
+
+    def settle(self, now: Ns) -> None:
+        """After trackers or interfaces changed: to FAULT, out of it, or on from INIT."""
+        if any(m.state is State.INIT for m in self.members):
+            self.start(now)
+            return
+        reasons = {m: m.faults() for m in self.members}
+        if any(reasons.values()):
+            self._fault(reasons, now)
+        elif not any(m.assessment.pending for m in self.members):
+            self._move(State.BACKUP, [(m, Input.CLEAR, "no reason for FAULT left") for m in self.members], now)
+
+    def timeout(self, member: Instance, now: Ns) -> None:
+        """The master of a member is down. The group follows when it is so for everybody; until then the member keeps
+        its wish and waits on, and any advert that arrives has to be looked at."""
+        member.log("info", "Receive advertisement timeout", detail=True)
+        member.wanted = State.MASTER
+        if not all(m.wanted is State.MASTER for m in self.members):
+            member.expect_nothing()
+            member.listen(now + member.master_down_interval)
+            return
+        others = [(m, Input.TIMEOUT, "the sync group becomes master") for m in self.members if m is not member]
+        self._move(State.MASTER, [(member, Input.TIMEOUT, "no adverts from a master"), *others], now)
+
+    def yield_to(self, member: Instance, reason: str, now: Ns, arrival: Ns) -> None:
+        """A member heard a better master, whose advert came at `arrival`."""
+        if not member.take(Input.OUTRANKED, now, reason, base_time=arrival):
+            return
+        self._move(State.BACKUP, self._pull(member, Input.PULLED_BACKUP, "became backup"), now, moved=True)
+
+    def address_lost(self, member: Instance, reason: str, now: Ns) -> None:
+        """A virtual address of a member was taken away: all step back for a moment. The group is not told about (its
+        members are), as in keepalived."""
+        moves = [(member, Input.ADDRESS_LOST, reason), *self._pull(member, Input.PULLED_LOST, "lost an address")]
+        self._move(State.BACKUP, moves, now, told=False)
+
+    def after_reload(self, now: Ns) -> None:
+        """Members that came together by a reload agree: a master whose group is not all master steps back, to return
+        soon if nobody else speaks."""
+        self.settle(now)
+        states = {m.state for m in self.members}
+        if State.MASTER in states and len(states) > 1:
+            for member in self.members:
+                if member.take(Input.PULLED_BACKUP, now, "its sync group is not all master"):
+                    wait = member.plan.adver_int + minimum_skew(member.plan.version, member.plan.adver_int)
+                    member.listen(now + wait)
+            self._enter(State.BACKUP)
+        elif self.plan is not None and len(states) == 1 and (state := states.pop()) is not State.INIT:
+            self._enter(state)
+
+    # --------------------------------------------------------------------------------------------- parts
+
+    def _hold(self, pending: list[str], now: Ns) -> None:
+        reason = f"waiting for the first result of {', '.join(dict.fromkeys(pending))}"
+        for member in self.members:
+            if member.reason != reason:
+                member.take(Input.HOLD, now, reason)
+
+    def _fault(self, reasons: dict[Instance, tuple[str, ...]], now: Ns) -> None:
+        """Those with reasons of their own first."""
+        moves: list[Move] = []
+        first = next(m for m, own in reasons.items() if own)
+        for member in sorted(self.members, key=lambda m: not reasons[m]):
+            own = ", ".join(reasons[member])
+            reason = own or f"sync group: {first.name} has {', '.join(reasons[first])}"
+            if member.state is State.FAULT:
+                member.reason = reason
+            elif member.state is State.INIT:
+                moves.append((member, Input.START_FAULT, reason))
+            else:
+                moves.append((member, Input.FAULT if own else Input.PULLED_FAULT, reason))
+        self._move(State.FAULT, moves, now)
+
+    def _pull(self, cause: Instance, what: Input, did: str) -> list[Move]:
+        return [(m, what, f"sync group: {cause.name} {did}") for m in self.members if m is not cause]
+
+    def _move(self, state: State, moves: Iterable[Move], now: Ns, *, moved: bool = False, told: bool = True) -> None:
+        """Takes the moves; `moved`: one was taken before. The group follows its members, and is told after them."""
+        say = self.plan is not None and self.state is not state
+        for member, what, reason in moves:
+            if moved and say and self.plan:
+                self._world.log("info", f"VRRP_Group({self.plan.name}) Syncing instances to {state} state")
+                say = False
+            moved = member.take(what, now, reason) or moved
+        if moved:
+            self._enter(state, told=told)
+
+    def _enter(self, state: State, *, told: bool = True) -> None:
+        if self.plan is None or self.state is state:
+            return
+        self.state = state
+        if told:
+            self._world.out.append(Tell("GROUP", self.plan.name, state.value, 0))

@@ -1,0 +1,361 @@
+"""One virtual router: its state, and the execution of the steps a transition asks for (`fsm.TRANSITIONS`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastha.model.net import Address
+from fastha.vrrp.actions import Give, Send, Tell, WantAddresses
+from fastha.vrrp.fsm import TRANSITIONS, Input, State, Step
+from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
+from fastha.vrrp.priority import OWNER, Assessment, Tracks, assess
+from fastha.vrrp.timers import master_down_interval, skew_time
+from fastha.vrrp.validate import AUTH_FIELD, COUNTERS, MIB_COUNTERS, View
+from fastha.wire import vrrp as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastha.model.plan import VrrpInstance
+    from fastha.model.units import Ns
+    from fastha.vrrp.garp import Announcer
+    from fastha.vrrp.group import Group
+    from fastha.vrrp.world import World
+
+MICROSECOND = 1_000
+LOWERED_OWNER = 254
+"""What an address owner steps down to when a rival owner does not give way."""
+
+Expected = tuple[bytes, Address | None, int]
+NOTHING_EXPECTED: Expected = (b"", None, 255)
+
+
+class Instance:
+    """Everything the core knows of one vrrp_instance. Only `take` changes `state`."""
+
+    def __init__(self, index: int, plan: VrrpInstance, world: World, announcer: Announcer, now: Ns) -> None:
+        self.index = index
+        self.plan = plan
+        self.group: Group
+        """Set by the core: every instance has one, alone or with others."""
+        self.tracks = Tracks()
+        self.state = State.INIT
+        self.wanted = State.INIT
+        self.since = now
+        self.reason = "not started"
+        self.told: str | None = None
+        """The state the world was told last."""
+        self.base = plan.priority
+        """Configured priority, or what a conflict of owners lowered it to."""
+        self.assessment: Assessment
+        self.master_adver_int = plan.adver_int
+        self.master_address: Address | None = None
+        self.master_priority = 0
+        self.expected = NOTHING_EXPECTED
+        self.preempt_at: Ns | None = None
+        """preempt_delay ends then; None: it does not run."""
+        self.rival: Address | None = None
+        """Another address owner whose giving way is being waited for."""
+        self.rival_persists = False
+        self.stats = dict.fromkeys(COUNTERS + MIB_COUNTERS, 0)
+        self.logged: set[str] = set()
+        self._world = world
+        self._announcer = announcer
+        self._base_time: Ns = 0
+        self.assess()
+
+    # ------------------------------------------------------------------------------ what it amounts to
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def effective(self) -> int:
+        return self.assessment.effective
+
+    @property
+    def skew_time(self) -> Ns:
+        return skew_time(self.plan.version, self.timer_priority, self.master_adver_int)
+
+    @property
+    def master_down_interval(self) -> Ns:
+        return master_down_interval(
+            self.plan.version, self.timer_priority, self.master_adver_int, self.plan.down_timer_adverts
+        )
+
+    @property
+    def timer_priority(self) -> int:
+        return OWNER if self.plan.owner else self.effective
+
+    @property
+    def nopreempt(self) -> bool:
+        """`state MASTER` cancels it, and preempt_delay: the operator wants this one to be master."""
+        return self.plan.nopreempt and not self.plan.initial_master
+
+    @property
+    def preempt_delay(self) -> Ns:
+        return 0 if self.plan.initial_master or self.plan.nopreempt else self.plan.preempt_delay
+
+    @property
+    def source(self) -> Address | None:
+        return self._world.source_of(self.plan)
+
+    def assess(self) -> None:
+        """Reads the trackers again."""
+        self.assessment = assess(self.base, self.tracks, self._world.seen)
+
+    def faults(self) -> tuple[str, ...]:
+        """Why it cannot be anything but FAULT now, in words; empty: it can."""
+        plan, faults = self.plan, self.assessment.faults
+        link = self._world.links.get(plan.interface)
+        if plan.interface and (link is None or not link.exists):
+            missing = f"interface {plan.interface} down"
+            faults = faults if missing in faults else (*faults, f"interface {plan.interface} does not exist")
+        elif link is not None and not plan.unicast and not link.multicast:
+            faults = (*faults, f"interface {plan.interface} does not support multicast")
+        if not faults and self.source is None:
+            faults = (f"no usable source address on {plan.interface}",)
+        return faults
+
+    def endpoint(self) -> Endpoint:
+        plan = self.plan
+        return Endpoint(
+            instance=self.index,
+            interface=plan.interface,
+            family=plan.family,
+            virtual_router_id=plan.virtual_router_id,
+            source=self.source,
+            group=None if plan.unicast else plan.group,
+            peers=tuple(peer.address for peer in plan.unicast_peers),
+            ttl=255 if plan.unicast_ttl is None else plan.unicast_ttl,
+        )
+
+    def view(self, sender: Address) -> View:
+        """What `validate` is to know about us, for an advert from `sender`."""
+        return View(
+            plan=self.plan,
+            addresses=frozenset(self._world.advert_addresses(self.plan)),
+            is_owner=self.effective == OWNER,
+            skip_addresses=(
+                self.state is State.BACKUP and self.plan.skip_check_adv_addr and sender == self.master_address
+            ),
+        )
+
+    def datagrams(self, priority: int | None = None) -> tuple[Datagram, ...]:
+        """Our advert for each destination; empty without a source address. `priority` None: the effective one."""
+        plan, source = self.plan, self.source
+        if source is None:
+            return ()
+        message = wire.Message(
+            version=plan.version,
+            virtual_router_id=plan.virtual_router_id,
+            priority=self.effective if priority is None else priority,
+            interval=plan.adver_int,
+            addresses=self._world.advert_addresses(plan),
+            auth_type=AUTH_FIELD[plan.auth_type] if plan.version == 2 and plan.family == 4 else wire.AUTH_NONE,
+            auth_data=plan.auth_pass or b"",
+        )
+        destinations = [peer.address for peer in plan.unicast_peers] or [plan.group]
+        return tuple(
+            Datagram(to, wire.build(message, source, to, checksum_as_v2=plan.v3_checksum_as_v2)) for to in destinations
+        )
+
+    # --------------------------------------------------------------------------------- orders and words
+
+    def idle(self) -> None:
+        self._give(Order(instance=self.index, generation=self._next_generation(), mode=Mode.IDLE))
+
+    def speak(self, now: Ns, *, shift: Ns | None = None) -> None:
+        """Adverts from now on; with `shift` the one that is due stays due (moved by that much)."""
+        self._give(
+            Order(
+                instance=self.index,
+                generation=self._next_generation(),
+                mode=Mode.SPEAK,
+                shift=shift,
+                datagrams=self.datagrams(),
+                interval=self.plan.adver_int,
+                first=now,
+            )
+        )
+
+    def listen(self, deadline: Ns, *, shift: Ns | None = None) -> None:
+        """Wait for the master until `deadline`. While a start delay runs nothing is listened to: the core gives the
+        order at its end."""
+        if self._world.delayed_until is not None:
+            self.idle()
+            return
+        payload, source, ttl = self.expected
+        self._give(
+            Order(
+                instance=self.index,
+                generation=self._next_generation(),
+                mode=Mode.LISTEN,
+                shift=shift,
+                interval=self.master_adver_int,
+                deadline=deadline,
+                restart=self.master_down_interval,
+                grace=self.master_adver_int + self.skew_time,
+                expected=payload,
+                expected_source=source,
+                expected_ttl=ttl,
+            )
+        )
+
+    def expect_nothing(self) -> None:
+        """The next advert goes up, whatever it is; the order that says so has to follow."""
+        self.expected = NOTHING_EXPECTED
+
+    def send(self, priority: int | None = None) -> None:
+        """Our advert once, now."""
+        datagrams = self.datagrams(priority)
+        if not datagrams:
+            return
+        if priority == 0:
+            self.stats["pri_zero_sent"] += 1
+            self.log("info", "sent 0 priority", detail=True)
+        self._world.out.append(Send(self.index, datagrams))
+
+    def tell(self, state: str) -> None:
+        self.told = state
+        self._world.out.append(Tell("INSTANCE", self.name, state, self.effective))
+
+    def log(self, level: str, text: str, *, detail: bool = False) -> None:
+        """`(NAME) text`; `detail`: only with log detail."""
+        if not detail or self._world.detail:
+            self._world.log(level, f"({self.name}) {text}")
+
+    def log_once(self, kind: str, text: str) -> None:
+        """Until the state or the master changes."""
+        if text and kind not in self.logged:
+            self.logged.add(kind)
+            self.log("info", text)
+
+    def _give(self, order: Order) -> None:
+        self._world.out.append(Give(order))
+
+    def _next_generation(self) -> int:
+        self._world.generations[self.index] += 1
+        return self.generation
+
+    @property
+    def generation(self) -> int:
+        """Of the order in force."""
+        return self._world.generations[self.index]
+
+    def adopt(self, plan: VrrpInstance) -> None:
+        """Goes on under a new Plan (reload): what was learned of the master's interval, and of rival owners, is not
+        kept."""
+        self.plan, self.base = plan, plan.priority
+        self.master_adver_int = plan.adver_int
+        self.logged.clear()
+        self.preempt_at = None
+        self._world.timers.cancel(("preempt", self.index))
+        self._end_conflict()
+
+    # -------------------------------------------------------------------------------------- transitions
+
+    def take(self, what: Input, now: Ns, reason: str, *, base_time: Ns | None = None) -> bool:
+        """Follows the table for `what`; False, and nothing happens, when the table has nothing for it here.
+
+        `base_time`: when listening, the time the master-down timer counts from (an advert's arrival); `expected` is
+        then what was set before, else nothing is expected yet.
+        """
+        transition = TRANSITIONS.get((self.state, what))
+        if transition is None:
+            return False
+        if self.state is State.MASTER and transition.to is not State.MASTER:
+            self.stats["release_master"] += 1
+        self.state = transition.to
+        self.wanted = State.MASTER if what is Input.START_OWNER else transition.to
+        self.since, self.reason = now, reason
+        self.logged.clear()
+        self.preempt_at = None
+        self._world.timers.cancel(("preempt", self.index))
+        self._end_conflict()
+        if base_time is None:
+            self.expected = NOTHING_EXPECTED
+        self._base_time = now if base_time is None else base_time
+        if self.state is not State.BACKUP:
+            self.master_adver_int = self.plan.adver_int
+        if self.state is State.MASTER:
+            self.stats["become_master"] += 1
+            self.master_address, self.master_priority = self.source, self.effective
+        for step in transition.steps:
+            STEPS[step](self, now)
+        return True
+
+    def _end_conflict(self) -> None:
+        self.rival, self.rival_persists = None, False
+        self._world.timers.cancel(("conflict", self.index))
+
+    def move(self, effective_before: int, down_before: Ns, now: Ns) -> None:
+        """The effective priority changed: the running timer moves by the difference, adverts carry the new one."""
+        after = self.effective
+        if after == effective_before:
+            return
+        self.log("info", f"Changing effective priority from {effective_before} to {after}")
+        if self.state is State.BACKUP:
+            self.expect_nothing()  # what was good enough may not be any more: the next advert is judged anew
+            self.listen(now, shift=self.master_down_interval - down_before)
+        elif self.state is State.MASTER:
+            self.master_priority = after
+            self.speak(now, shift=0)
+        if self.plan.notify_priority_changes and self.state in (State.BACKUP, State.MASTER):
+            self._world.out.append(Tell("INSTANCE", self.name, f"{self.state}_PRIORITY", after))
+
+    # --------------------------------------------------------------------------------------------- steps
+
+    def step_log(self, _now: Ns, suffix: str = "") -> None:
+        self.log("info", f"Entering {self.state} STATE{suffix}")
+        if self.state is State.FAULT:
+            self.log("info", f"in FAULT because of: {self.reason}")
+
+    def step_tell(self, _now: Ns) -> None:
+        """After its first word, an instance whose group already is in this state is passed over."""
+        if self.told is None or self.group.state != self.state:
+            self.tell(self.state.value)
+
+    def step_tell_deleted(self, _now: Ns) -> None:
+        if self.plan.notify_deleted:
+            self.tell("DELETED")
+        elif self.told != State.FAULT:
+            self.tell(State.FAULT.value)
+
+    def step_freshen(self, _now: Ns) -> None:
+        if self.plan.unicast:
+            self._announcer.freshen(self)
+
+    def step_listen(self, _now: Ns, wait: Ns | None = None) -> None:
+        base = self._world.delayed_until or self._base_time
+        self.listen(base + (self.master_down_interval if wait is None else wait))
+
+    def addresses(self, present: bool) -> None:
+        self._world.out.append(WantAddresses(self.index, present))
+
+    def announce(self, now: Ns) -> None:
+        self._announcer.became_master(self, now)
+
+    def quiet(self) -> None:
+        self._announcer.left(self)
+
+
+STEPS: dict[Step, Callable[[Instance, Ns], None]] = {
+    Step.LOG: Instance.step_log,
+    Step.LOG_INIT: lambda i, now: i.step_log(now, " (init)"),
+    Step.IDLE: lambda i, _: i.idle(),
+    Step.SPEAK: lambda i, now: i.speak(now),
+    Step.LISTEN: Instance.step_listen,
+    Step.LISTEN_SKEW: lambda i, now: i.step_listen(now, i.skew_time),
+    Step.LISTEN_NOW: lambda i, now: i.step_listen(now, MICROSECOND),
+    Step.PRIORITY_0: lambda i, _: i.send(0),
+    Step.PRESENT: lambda i, _: i.addresses(True),
+    Step.ABSENT: lambda i, _: i.addresses(False),
+    Step.GARP: lambda i, now: i.announce(now),
+    Step.QUIET: lambda i, _: i.quiet(),
+    Step.FRESHEN: Instance.step_freshen,
+    Step.TELL: Instance.step_tell,
+    Step.TELL_STOP: lambda i, _: i.tell("STOP"),
+    Step.TELL_DELETED: Instance.step_tell_deleted,
+}

@@ -1,0 +1,129 @@
+"""A new Plan while running: instances go on when they are the same virtual router on the wire, whatever their name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastha.model.net import Address
+from fastha.vrrp.actions import Rebuild
+from fastha.vrrp.fsm import Input, State
+from fastha.vrrp.group import Group
+from fastha.vrrp.instance import Instance
+from fastha.vrrp.priority import OWNER, tracks_of
+
+if TYPE_CHECKING:
+    from fastha.model.plan import VrrpInstance, VrrpPlan
+    from fastha.model.units import Ns
+    from fastha.vrrp.core import Core
+
+Identity = tuple[int, int, str, str, Address | None]
+
+
+def identity(plan: VrrpInstance) -> Identity:
+    """What makes it the same virtual router: VRID, family, interface and cast; unicast by source, multicast by
+    group."""
+    cast = ("unicast", plan.source) if plan.unicast else ("multicast", plan.group)
+    return (plan.virtual_router_id, plan.family, plan.interface, *cast)
+
+
+def add_instance(core: Core, plan: VrrpInstance, now: Ns, taken: frozenset[int] = frozenset()) -> Instance:
+    """A new instance at the lowest index that neither lives nor is in `taken` (its orders may still be on their way).
+    The generation of an index goes on rising."""
+    index = next(i for i in range(len(core.instances) + len(taken) + 1) if i not in core.instances and i not in taken)
+    generations = core.world.generations
+    if index >= len(generations):
+        generations.extend([0] * (index + 1 - len(generations)))
+    instance = Instance(index, plan, core.world, core.announcer, now)
+    core.instances[index] = instance
+    return instance
+
+
+def regroup(core: Core) -> None:
+    """Makes the groups of the core's Plan, and gives every instance its trackers. A sync group of the same name goes on
+    in its state; a member name that is no instance is left out (the configuration has complained)."""
+    by_name = {i.name: i for i in core.instances.values()}
+    states = {g.plan.name: g.state for g in core.groups if g.plan}
+    groups: list[Group] = []
+    grouped: set[str] = set()
+    for plan in core.plan.sync_groups:
+        members = [by_name[name] for name in plan.members if name in by_name and name not in grouped]
+        grouped.update(m.name for m in members)
+        if not members:
+            continue
+        group = Group(plan, members, core.world)
+        group.state = states.get(plan.name)
+        groups.append(group)
+        has_owner = any(m.plan.priority == OWNER for m in members)
+        for member in members:
+            member.tracks = tracks_of(member.plan, plan, group_has_owner=has_owner)
+    for instance in core.instances.values():
+        if instance.name not in grouped:
+            instance.tracks = tracks_of(instance.plan, None)
+            groups.append(Group(None, [instance], core.world))
+    for instance in core.instances.values():
+        instance.assess()
+    core.groups = groups
+
+
+def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
+    """Go on under `plan`. Kept for a match: state (not FAULT, which is judged anew), statistics, addresses. Not kept:
+    the learned interval and the running master-down timer."""
+    old = {identity(i.plan): i for i in core.instances.values()}
+    wanted = {identity(p): p for p in plan.instances}
+    removed = [i for key, i in old.items() if key not in wanted]
+    for instance in removed:
+        instance.take(Input.DELETE, now, "no longer configured")
+        del core.instances[instance.index]
+    core.plan = plan
+    core.world.detail = plan.log_detail
+    forget(core)
+    taken = frozenset(i.index for i in removed)
+    kept: list[tuple[Instance, VrrpInstance, State]] = []
+    for key, instance_plan in wanted.items():
+        if (match := old.get(key)) is None:
+            add_instance(core, instance_plan, now, taken)
+        else:
+            kept.append((match, match.plan, match.state))
+            match.adopt(instance_plan)
+    regroup(core)
+    if not core.started:
+        return
+    core.world.out.append(Rebuild())
+    for group in core.groups:
+        if any(m.state is not State.INIT for m in group.members):
+            group.after_reload(now)
+        else:
+            group.start(now)
+    for instance, before, state in kept:
+        if instance.state is state:
+            go_on(core, instance, before, now)
+
+
+def forget(core: Core) -> None:
+    """Results of trackers that the Plan no longer has: should they come back, they start unknown."""
+    tracked = [tracks_of(p, None) for p in core.plan.instances]
+    groups = core.plan.sync_groups
+    seen = core.world.seen
+    names = {
+        "scripts": {t.name for x in (*(x.scripts for x in tracked), *(g.track_scripts for g in groups)) for t in x},
+        "files": {t.name for x in (*(x.files for x in tracked), *(g.track_files for g in groups)) for t in x},
+        "processes": {
+            t.name for x in (*(x.processes for x in tracked), *(g.track_processes for g in groups)) for t in x
+        },
+    }
+    seen.scripts = {n: v for n, v in seen.scripts.items() if n in names["scripts"]}
+    seen.files = {n: v for n, v in seen.files.items() if n in names["files"]}
+    seen.processes = {n: v for n, v in seen.processes.items() if n in names["processes"]}
+
+
+def go_on(core: Core, instance: Instance, before: VrrpInstance, now: Ns) -> None:
+    """A matched instance whose state stands: a master speaks at once, a backup waits a whole master-down time."""
+    if instance.state is State.MASTER:
+        instance.speak(now)
+        instance.addresses(True)
+        had = {(a.dev, a.address) for a in before.addresses + before.excluded_addresses}
+        has = {(a.dev, a.address) for a in instance.plan.addresses + instance.plan.excluded_addresses}
+        core.announcer.reloaded(instance, now, added=bool(has - had))
+    elif instance.state is State.BACKUP:
+        instance.expect_nothing()
+        instance.listen(now + instance.master_down_interval)

@@ -1,0 +1,192 @@
+"""Is it a good advert? The checks of RFC 5798 7.1 and RFC 3768 7.1 in keepalived's order, under keepalived's counter
+names.
+
+Nothing here raises on what a stranger sent: every way to be wrong is a `Verdict` with the counter it belongs to.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from hmac import compare_digest
+
+from fastha.model.net import Address, Family, packed
+from fastha.model.plan import AuthType, VrrpInstance
+from fastha.model.units import MS, S
+from fastha.vrrp.events import AdvertReceived
+from fastha.wire import vrrp as wire
+
+COUNTERS = (
+    "advert_rcvd",
+    "advert_sent",
+    "become_master",
+    "release_master",
+    "packet_len_err",
+    "advert_interval_err",
+    "ip_ttl_err",
+    "invalid_type_rcvd",
+    "addr_list_err",
+    "invalid_authtype",
+    "authtype_mismatch",
+    "auth_failure",
+    "auth_ext_missing",
+    "auth_ext_malformed",
+    "auth_ext_unknown_key",
+    "auth_ext_invalid_hmac",
+    "auth_ext_stale",
+    "auth_ext_replay",
+    "pri_zero_rcvd",
+    "pri_zero_sent",
+)
+"""keepalived's statistics of an instance, in its order."""
+
+MIB_COUNTERS = ("vers_err", "checksum_err")
+"""Counted for SNMP (RFC 6527 vrrpv3RouterVersionErrors, vrrpv3RouterChecksumErrors), not shown by keepalived."""
+
+ETHERNET_MINIMUM = 46
+AUTH_FIELD = {AuthType.NONE: wire.AUTH_NONE, AuthType.PASS: wire.AUTH_PASS, AuthType.AH: wire.AUTH_AH}
+
+
+class Outcome(Enum):
+    OK = "processed"
+    DROP = "ignored as harmless"
+    KO = "an error"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    header: wire.Header | None = None
+    """Set when OK."""
+    counters: tuple[str, ...] = ()
+    kind: str = ""
+    """Names the cause: each is logged once until the master or the state changes."""
+    text: str = ""
+    """What to log; may come with OK too."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What of an instance decides about adverts."""
+
+    plan: VrrpInstance
+    addresses: frozenset[Address]
+    """Those our own adverts carry."""
+    is_owner: bool
+    """Effective priority 255."""
+    skip_addresses: bool
+    """BACKUP, skip_check_adv_addr, and the sender is the master we know."""
+
+
+def padded(length: int, expected: int, family: Family) -> bool:
+    """Whether more bytes than expected can be Ethernet padding; lengths are of the VRRP message."""
+    if family == 4:
+        length, expected = length + 20, expected + 20
+    return length > expected and expected < ETHERNET_MINIMUM and (length - expected) % 4 == 2
+
+
+def _ko(counter: str, kind: str, text: str) -> Verdict:
+    return Verdict(Outcome.KO, counters=(counter,) if counter else (), kind=kind, text=text)
+
+
+def _drop(kind: str, text: str, *counters: str) -> Verdict:
+    return Verdict(Outcome.DROP, counters=counters, kind=kind, text=text)
+
+
+def validate(advert: AdvertReceived, view: View) -> Verdict:
+    """The verdict on an advert for our VRID. Steps are those of vrrp.c's packet check, in order; the text says what
+    was found and what was expected."""
+    plan, payload = view.plan, advert.payload
+    header = wire.read_header(payload)
+    if header is None:
+        return _drop("short", f"advert of {len(payload)} bytes is shorter than a header")
+    if header.virtual_router_id != plan.virtual_router_id:
+        return _drop("vrid", f"advert for VRID {header.virtual_router_id}, not {plan.virtual_router_id}")
+    if plan.auth_type is AuthType.AH:
+        return _ko("authtype_mismatch", "ah", "advert without an authentication header")
+    expected = wire.message_length(header.version, plan.family, header.count)
+    if len(payload) != expected and not padded(len(payload), expected, plan.family):
+        return _ko("packet_len_err", "length", f"advert of {len(payload)} bytes, its header says {expected}")
+    if advert.multicast and advert.ttl != 255:
+        return _ko("ip_ttl_err", "ttl", f"invalid TTL/HL. Received {advert.ttl} and expect 255")
+    if header.version != plan.version:
+        return _ko("vers_err", "version", f"invalid version. Received {header.version} and expect {plan.version}")
+    payload = payload[:expected]
+    if plan.version == 2 and (bad := _version_2(header, payload, plan)):
+        return bad
+    if header.type != wire.ADVERTISEMENT:
+        return _ko("invalid_type_rcvd", "type", f"invalid message type {header.type}")
+    if not advert.length_ok:
+        return _ko("packet_len_err", "total", "the IP total length is not what was received")
+    if plan.version == 3 and not header.interval:
+        return _ko("advert_interval_err", "zero interval", "advert with an interval of 0")
+    if not _checksum_ok(advert, payload, plan):
+        return _ko("checksum_err", "checksum", "invalid VRRP checksum")
+    if advert.multicast == plan.unicast:
+        got, want = ("multicast", "unicast") if advert.multicast else ("unicast", "multicast")
+        return _ko("addr_list_err", "cast", f"expected {want} advert but received {got}")
+    if view.is_owner and plan.owner_ignore_adverts:
+        return _drop("owner", "")
+    return _accepted(advert, header, payload, view)
+
+
+def _version_2(header: wire.Header, payload: bytes, plan: VrrpInstance) -> Verdict | None:
+    """Authentication and interval, which only version 2 fixes."""
+    if header.auth_type not in AUTH_FIELD.values():
+        return _ko("invalid_authtype", "authtype", f"invalid auth type {header.auth_type}")
+    if header.auth_type != AUTH_FIELD[plan.auth_type]:
+        text = f"auth type {header.auth_type}, expecting {AUTH_FIELD[plan.auth_type]}"
+        return _ko("authtype_mismatch", "auth mismatch", text)
+    if plan.auth_type is AuthType.PASS and plan.family == 4:
+        secret = (plan.auth_pass or b"").ljust(wire.AUTH_SIZE, b"\0")
+        if not compare_digest(payload[-wire.AUTH_SIZE :], secret):
+            return _ko("auth_failure", "password", "received an invalid passwd!")
+    if header.interval != plan.adver_int:
+        theirs, ours = header.interval // S, plan.adver_int // S
+        return _drop("interval", f"advertisement interval mismatch mine={ours} sec rcved={theirs} sec")
+    return None
+
+
+def _checksum_ok(advert: AdvertReceived, payload: bytes, plan: VrrpInstance) -> bool:
+    """IPv6 is the kernel's to check. With v3_checksum_as_v2 a wrong checksum is overlooked, as keepalived does: who
+    sets it has peers of both kinds."""
+    if plan.family == 6:
+        return True
+    pseudo = plan.version == 3
+    if not wire.message_checksum(payload, advert.source, advert.destination, pseudo=pseudo):
+        return True
+    return pseudo and plan.v3_checksum_as_v2
+
+
+def _accepted(advert: AdvertReceived, header: wire.Header, payload: bytes, view: View) -> Verdict:
+    """What is still only counted, or decided by the sender: address list, unicast peer, priority 0."""
+    plan = view.plan
+    counters = ["advert_rcvd"]
+    kind = text = ""
+    if not view.skip_addresses:
+        addresses = wire.read_addresses(payload, header.count, plan.family)
+        if len(addresses) != len(view.addresses) or view.addresses.symmetric_difference(addresses):
+            counters.append("addr_list_err")
+            kind = "addresses"
+            text = f"advert from {advert.source} has other addresses than ours: {', '.join(addresses) or 'none'}"
+    if plan.version == 3 and header.interval != plan.adver_int and not kind:
+        kind = "interval"
+        text = f"advertisement interval changed: mine={plan.adver_int // MS} rcved={header.interval // MS} ms"
+    if plan.unicast and (bad := _peer(advert, plan, counters)):
+        return bad
+    if header.priority == 0:
+        counters.append("pri_zero_rcvd")
+    return Verdict(Outcome.OK, header, tuple(counters), kind, text)
+
+
+def _peer(advert: AdvertReceived, plan: VrrpInstance, counters: list[str]) -> Verdict | None:
+    """check_unicast_src, or any TTL bound, asks who it is."""
+    bounded = any((peer.min_ttl, peer.max_ttl) != (0, 255) for peer in plan.unicast_peers)
+    if not (plan.check_unicast_src or bounded):
+        return None
+    sender = packed(advert.source)
+    for peer in plan.unicast_peers:
+        if packed(peer.address) == sender:
+            if peer.min_ttl <= advert.ttl <= peer.max_ttl:
+                return None
+            text = f"TTL {advert.ttl} from {advert.source}, expected {peer.min_ttl}..{peer.max_ttl}"
+            return _drop("peer ttl", text, *counters, "ip_ttl_err")
+    return Verdict(Outcome.KO, None, tuple(counters), "peer", f"{advert.source} is not a unicast peer")
