@@ -434,6 +434,8 @@ class RunnerPlan:
     notifies: tuple[Notifies, ...] = ()
     fifos: tuple[Fifo, ...] = ()
     mail: Mail | None = None
+    script_limit: int = 64
+    """`SupervisorPlan.script_limit`: the supervisor copies it."""
 
 
 # ------------------------------------------------------------------------------------------- whole

@@ -45,7 +45,8 @@ class Channel:
     """One end.
 
     `on_message(message, fds)` is called for every message received and owns the descriptors; `on_close()` once, when
-    the other end is gone. A datagram that is no message goes to the loop's exception handler and is counted in `bad`.
+    the other end is gone. A datagram that is no message goes to the loop's exception handler and is counted in `bad`,
+    the others in `received`.
     `outbox` outlives the channel: what still waits when the peer dies goes to the peer's successor.
     """
 
@@ -64,6 +65,7 @@ class Channel:
         self.outbox = outbox if outbox is not None else Outbox()
         self.closed = False
         self.bad = 0
+        self.received = 0
         self._writing = False
         self._again: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -169,7 +171,16 @@ class Channel:
                     os.close(fd)
                 self._loop.call_exception_handler({"message": "bad datagram on a channel", "exception": error})
                 continue
+            self.received += 1
             self._on_message(message, fds)
+
+    def read_rest(self) -> None:
+        """The peer is known to be gone: take all it still said, then end (`on_close` is called)."""
+        while not self.closed:
+            before = self.received
+            self._readable()
+            if self.received == before:
+                return
 
     def _receive(self) -> tuple[bytes, tuple[int, ...], int]:
         data, ancillary, flags, _ = self._sock.recvmsg(datagram.MAX_DATAGRAM, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)

@@ -1,0 +1,440 @@
+"""The supervisor: reads the configuration once, starts the children, keeps them running, ends in order.
+
+It holds the pid files, the signals, the log and the control socket, and touches neither packets nor the load balancer.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from fastha import __version__
+from fastha.model.plan import Command, Plan, PlaneChoice
+from fastha.model.snapshot import Snapshot
+from fastha.model.units import Ns, S
+from fastha.process import configure, orphans
+from fastha.process.channel import pair
+from fastha.process.children import PERMANENT, ChildProcess
+from fastha.process.control import ControlSocket
+from fastha.process.join import SnapshotJoin, joined
+from fastha.process.messages import LogLine, Message, Ready, SnapshotPart, States
+from fastha.process.outbox import merge_states
+from fastha.process.parts import CHILDREN, parts_of
+from fastha.process.resume import resumable
+from fastha.system import netns, procs
+from fastha.system.log import Log
+from fastha.system.pidfile import HeldError, PidFile
+from fastha.system.proctitle import set_comm
+from fastha.system.scripts import Launcher, Result
+from fastha.system.sdnotify import Notifier
+
+_LINKED: Final = (("vrrp", "runner"), ("checker", "runner"))
+_TICK: Final = 1.0
+_RELOAD_PATIENCE: Final = 120.0
+"""Seconds a child may take to answer a reload before it is reported as unfinished."""
+_RETIRE_PATIENCE: Final = 5.0
+_RUNNER_PATIENCE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says to the supervisor."""
+
+    config: str
+    run_dir: str
+    vrrp: bool = True
+    """False: `--check`, no vrrp process."""
+    checker: bool = True
+    """False: `--vrrp`, no checker."""
+    plane: PlaneChoice | None = None
+    namespace: str | None = None
+    console: bool = True
+    syslog: bool = False
+    facility: int = 3
+    detail: bool = False
+    release_vrrp: bool = True
+    release_ipvs: bool = True
+    respawn: bool = True
+    pid_files: dict[str, str] = field(default_factory=dict)
+    """Process (`supervisor`, `vrrp`, ...) -> path, where the command line names one."""
+    package: str = "fastha.process"
+    """Where the children's modules are."""
+
+
+class Supervisor:
+    """One daemon. `read` reads the configuration, and is called again for every reload, in a thread."""
+
+    def __init__(
+        self, options: Options, read: Callable[[], configure.Read], loop: asyncio.AbstractEventLoop, log: Log
+    ) -> None:
+        self._options = options
+        self._read = read
+        self._loop = loop
+        self._log = log
+        self._ident = "fastha"
+        self._notifier = Notifier(os.environ)
+        self._ending = asyncio.Event()
+        self._exit_code = 0
+        self._plan = Plan()
+        self._accepted: set[str] = set()
+        self._loaded_wall = 0.0
+        self._note = ""
+        self._states = States()
+        self._children: dict[str, ChildProcess] = {}
+        self._join = SnapshotJoin()
+        self._reload_wanted = False
+        self._reloading: asyncio.Task[None] | None = None
+        self._ready_told = False
+        self._control: ControlSocket | None = None
+
+    # ------------------------------------------------------------------------------------------- life
+
+    async def run(self) -> int:
+        """Live until told to end; the exit code."""
+        set_comm("fastha")
+        self._signals()
+        first = self._read()
+        self._tell_findings(first)
+        if first.plan is None:
+            self.log("error", f"{self._options.config}: no configuration to run with")
+            return first.exit_code or 2
+        self._adopt(first.plan, first)
+        try:
+            pid_file = self._enter()
+        except HeldError as error:
+            self.log("error", f"daemon is {error}")
+            return 0
+        except OSError as error:
+            self.log("error", str(error))
+            return 1
+        try:
+            ticking = self._loop.create_task(self._tick())
+            await self._until_ending(self._start())
+            ticking.cancel()
+            await self._leave()
+        finally:
+            pid_file.remove()
+        return self._exit_code
+
+    def end(self, exit_code: int = 0) -> None:
+        """Begin the end."""
+        if not self._ending.is_set():
+            self._exit_code = exit_code
+            self._ending.set()
+
+    def log(self, level: str, text: str) -> None:
+        """A line of the supervisor's own."""
+        self._write(self._ident, os.getpid(), level, text, None)
+
+    def _write(self, ident: str, pid: int, level: str, text: str, wall: float | None) -> None:
+        if level != "debug" or self._options.detail:
+            self._log.write(ident, pid, level, text, wall)
+
+    def _signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._told_to_end, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self._told_to_reload)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            self._loop.add_signal_handler(
+                number, self.log, "warning", f"{number.name}: dumps are not built yet; see `fastha status --json`"
+            )
+
+    def _told_to_end(self, number: signal.Signals) -> None:
+        self.log("notice", f"stopping ({number.name})")
+        self.end()
+
+    def _told_to_reload(self) -> None:
+        self.log("notice", f"reloading {self._options.config}")
+        self._reload_soon()
+
+    def _enter(self) -> PidFile:
+        """The place we run in: namespace, run directory, pid file, umask."""
+        settings = self._plan.supervisor
+        namespace = self._options.namespace or settings.net_namespace
+        if namespace:
+            netns.enter(namespace)
+        os.makedirs(self._options.run_dir, mode=0o755, exist_ok=True)
+        pid_file = PidFile(self._pid_path("supervisor"))
+        os.umask(settings.umask)
+        os.chdir("/")
+        for name in CHILDREN:
+            # -P: what happens to lie in the working directory is nothing to us
+            command = [
+                sys.executable,
+                "-P",
+                "-m",
+                f"{self._options.package}.{name}",
+                "--run-dir",
+                self._options.run_dir,
+            ]
+            self._children[name] = ChildProcess(name, self._loop, self, command, self._pid_path(name))
+        return pid_file
+
+    def _pid_path(self, name: str) -> str:
+        if name in self._options.pid_files:
+            return self._options.pid_files[name]
+        file = {"supervisor": "keepalived", "checker": "checkers"}.get(name, name)
+        instance = self._plan.supervisor.instance
+        return os.path.join(self._options.run_dir, f"{file}_{instance}.pid" if instance else f"{file}.pid")
+
+    async def _until_ending(self, start: Any) -> None:
+        starting = self._loop.create_task(start)
+        ending = self._loop.create_task(self._ending.wait())
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        else:
+            starting.cancel()
+        await ending
+
+    async def _start(self) -> None:
+        settings = self._plan.supervisor
+        self.log("notice", f"fastha {__version__} starts with {self._options.config}")
+        await self._open_control()
+        if settings.startup_script is not None:
+            await self._run_script("startup_script", settings.startup_script, settings.startup_script_timeout)
+        pid_files = {name: self._pid_path(name) for name in CHILDREN}
+        states, at = await orphans.retire(self._options.run_dir, pid_files, _RETIRE_PATIENCE, self.log)
+        resume = resumable(states, at, time.monotonic_ns())
+        parts = self._parts(self._plan)
+        if not parts:
+            self.log("warning", "nothing to do: the configuration has no vrrp_instance and no virtual_server")
+            self._notifier.ready("nothing to do")
+        for name, part in parts.items():
+            self._children[name].start(part, resume if name == "vrrp" else ())
+
+    async def _open_control(self) -> None:
+        path = os.path.join(self._options.run_dir, "control.sock")
+        handlers = {"status": self._op_status, "reload": self._op_reload, "version": self._op_version}
+        self._control = ControlSocket(path, handlers, self.log)
+        try:
+            await self._control.open()
+        except OSError as error:
+            self.log("warning", f"no control socket: {path}: {error.strerror}")
+            self._control = None
+
+    async def _leave(self) -> None:
+        self._notifier.stopping()
+        if self._reloading is not None:
+            self._reloading.cancel()
+        settings = self._plan.supervisor
+        patience = settings.child_wait_time / S
+        await asyncio.gather(
+            self._children["vrrp"].stop(self._options.release_vrrp, patience),
+            self._children["checker"].stop(self._options.release_ipvs, patience),
+        )
+        # Last: it runs what the others told it on their way out.
+        runner_pid = self._children["runner"].pid
+        await self._children["runner"].stop(True, max(patience, _RUNNER_PATIENCE))
+        if runner_pid is not None:
+            procs.end_session(runner_pid)
+        if settings.shutdown_script is not None:
+            await self._run_script("shutdown_script", settings.shutdown_script, settings.shutdown_script_timeout)
+        if self._control is not None:
+            await self._control.close()
+        self.log("notice", "stopped")
+
+    async def _run_script(self, word: str, command: Command, limit: Ns) -> None:
+        done: asyncio.Future[Result] = self._loop.create_future()
+        Launcher(self._loop, self.log).start(command, done.set_result, timeout=limit)
+        result = await done
+        if not result.success:
+            output = f": {result.output}" if result.output else ""
+            self.log("warning", f"{word} {command.argv[0]}: {result.text()}{output}")
+
+    # -------------------------------------------------------------------------------------- watchdog
+
+    async def _tick(self) -> None:
+        serial = 0
+        before = time.monotonic()
+        manager_told = 0.0
+        while True:
+            patience = self._plan.supervisor.watchdog / S
+            pause = min(_TICK, patience / 4)
+            await asyncio.sleep(pause)
+            now = time.monotonic()
+            serial += 1
+            for child in self._children.values():
+                if now - before > pause + patience / 2:
+                    child.excuse()
+                child.watch(serial, patience)
+            before = now
+            period = self._notifier.watchdog_period
+            if period is not None and now - manager_told >= period - _TICK:
+                manager_told = now
+                self._notifier.alive()
+
+    # -------------------------------------------------------------------------------------- children
+
+    def child_started(self, child: ChildProcess) -> None:
+        """Link it to its peers that are there."""
+        self.log("info", f"{child.name} [{child.pid}] started")
+        for one, other in _LINKED:
+            if child.name not in (one, other):
+                continue
+            if self._children[one].alive and self._children[other].alive:
+                left, right = pair()
+                self._children[one].link(other, left)
+                self._children[other].link(one, right)
+
+    def child_said(self, child: ChildProcess, message: Message, fds: tuple[int, ...]) -> None:
+        """Take what a child says."""
+        match message:
+            case LogLine(level, text, wall):
+                self._write(f"{self._ident}_{child.name}", child.pid or 0, level, text, wall)
+            case States():
+                self._states = merge_states(self._states, message)
+            case SnapshotPart(serial):
+                self._join.answered(child.name, serial, fds)
+                return
+            case Ready(_, error):
+                if error:
+                    self.log("error", f"{child.name}: {error}")
+                self._tell_ready()
+            case _:
+                self.log("warning", f"{child.name} sent {type(message).__name__}, which is not for me")
+        for fd in fds:
+            os.close(fd)
+
+    def child_ended(self, child: ChildProcess, exit_code: int | None) -> None:
+        """Start it again, or end with it."""
+        if child.name == "runner" and child.last_pid is not None:
+            # As keepalived's scripts, which get SIGTERM when their parent dies.
+            procs.end_session(child.last_pid)
+        if self._ending.is_set():
+            return
+        if exit_code in PERMANENT:
+            self.log("error", f"{child.name} ended for good (exit {exit_code}): stopping")
+            self.end(exit_code)
+        elif not self._options.respawn:
+            self.log("error", f"{child.name} ended and is not to be started again: stopping")
+            self.end(1)
+        elif child.name == "vrrp" and exit_code != 0:
+            child.restart(lambda: resumable(self._states, child.ended_at, time.monotonic_ns()))
+        else:
+            child.restart(tuple)
+
+    def _tell_ready(self) -> None:
+        wanted = [
+            child for child in self._children.values() if child.state not in ("not needed", "stopped", "stopping")
+        ]
+        if self._ready_told or any(child.state != "running" for child in wanted):
+            return
+        self._ready_told = True
+        self.log("notice", f"running: {', '.join(child.name for child in wanted)}")
+        self._notifier.ready(f"running with {self._options.config}")
+
+    # ----------------------------------------------------------------------------------------- reload
+
+    def _reload_soon(self) -> None:
+        self._reload_wanted = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._loop.create_task(self._reload_all())
+
+    async def _reload_all(self) -> None:
+        """Reload; what asks for one meanwhile is merged into one more."""
+        while self._reload_wanted:
+            self._reload_wanted = False
+            self._notifier.reloading()
+            self._note = await self._reload_once()
+            if self._note:
+                self.log("error", self._note)
+            else:
+                self.log("notice", "reload complete")
+            self._notifier.ready(self._note or f"running with {self._options.config}")
+
+    async def _reload_once(self) -> str:
+        """What became of it: `` or what is wrong."""
+        read = await self._loop.run_in_executor(None, self._read)
+        self._tell_findings(read)
+        why = configure.refusal(read, self._accepted)
+        if why or read.plan is None:
+            return f"the reload was refused, the old configuration stays: {why}"
+        old = self._plan.supervisor
+        for word in configure.unchangeable(old, read.plan.supervisor):
+            self.log("warning", f"{word} cannot be changed by a reload; the old value stays")
+        settings = replace(
+            read.plan.supervisor,
+            net_namespace=old.net_namespace,
+            instance=old.instance,
+            use_pid_dir=old.use_pid_dir,
+        )
+        self._adopt(replace(read.plan, supervisor=settings), read)
+        return await self._go_over(self._parts(self._plan))
+
+    async def _go_over(self, parts: dict[str, bytes]) -> str:
+        """Bring the children to `parts`; what they refused."""
+        answers: dict[str, asyncio.Future[str]] = {}
+        leaving = []
+        # The runner first: the others' new trackers and scripts are then known to it.
+        for name in reversed(CHILDREN):
+            child = self._children[name]
+            part = parts.get(name)
+            if part is None:
+                if child.state not in ("not needed", "stopped"):
+                    leaving.append(child.stop(True, self._plan.supervisor.child_wait_time / S))
+            elif child.state == "waiting":
+                child.plan = part
+            elif not child.alive:
+                child.start(part)
+                if child.in_force is not None:
+                    answers[name] = child.in_force
+            elif child.plan != part:
+                answers[name] = child.reload(part)
+        await asyncio.gather(*leaving)
+        if answers:
+            await asyncio.wait(answers.values(), timeout=_RELOAD_PATIENCE)
+        problems = [
+            f"{name}: {answer.result() if answer.done() else 'has not answered yet'}"
+            for name, answer in answers.items()
+            if not answer.done() or answer.result()
+        ]
+        return "; ".join(problems)
+
+    def _adopt(self, plan: Plan, read: configure.Read) -> None:
+        self._plan = plan
+        self._accepted = configure.errors(read.diagnostics)
+        self._loaded_wall = time.time()
+        self._ident = f"fastha_{plan.supervisor.instance}" if plan.supervisor.instance else "fastha"
+
+    def _parts(self, plan: Plan) -> dict[str, bytes]:
+        options = self._options
+        return parts_of(plan, vrrp=options.vrrp, checker=options.checker, plane=options.plane)
+
+    def _tell_findings(self, read: configure.Read) -> None:
+        for finding in read.diagnostics:
+            self.log("warning" if finding.severity == "error" else "notice", finding.text())
+
+    # ---------------------------------------------------------------------------------------- control
+
+    async def _op_status(self, _request: dict[str, Any]) -> dict[str, Any]:
+        patience = self._plan.supervisor.control_timeout / S
+        parts = await self._join.ask(self._children.values(), patience)
+        return {"snapshot": joined(self._head(), parts)}
+
+    def _head(self) -> Snapshot:
+        """The supervisor's own part."""
+        return Snapshot(
+            version=__version__,
+            wall=time.time(),
+            config=self._options.config,
+            config_loaded_wall=self._loaded_wall,
+            config_note=self._note,
+            processes=tuple(child.snapshot() for child in self._children.values()),
+        )
+
+    async def _op_reload(self, _request: dict[str, Any]) -> dict[str, Any]:
+        self.log("notice", f"reloading {self._options.config} (asked through the control socket)")
+        self._reload_soon()
+        if self._reloading is not None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._reloading)
+        return {"note": self._note}
+
+    async def _op_version(self, _request: dict[str, Any]) -> dict[str, Any]:
+        return {"version": __version__, "pid": os.getpid()}
