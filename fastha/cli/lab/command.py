@@ -1,0 +1,140 @@
+"""The command line of `fastha lab`."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from fastha.cli.lab import example as examples
+from fastha.cli.lab.cage import CageError, run_caged
+from fastha.cli.lab.example import Example, ExampleError
+from fastha.cli.lab.lab import Lab
+from fastha.cli.lab.show import Wish, run
+from fastha.model.units import S
+
+DEFAULT = "master-backup"
+ACTS = {
+    "failover": "the acting director loses its power",
+    "handover": "the acting director's daemon is stopped in order",
+    "crash": "every process of the acting director's daemon is killed and the daemon started again",
+    "server-down": "a web server ends",
+    "maintenance": "the acting director's maintenance file gets a 1",
+    "path-down": "the network behind the acting director is lost, its link stays up",
+    "heal": "everything comes back",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with their help."""
+    acts = "\n".join(f"  {name:12} {text}" for name, text in ACTS.items())
+    parser = argparse.ArgumentParser(
+        prog="fastha lab",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="A client, two directors and three web servers in network namespaces of their own: two real\n"
+        "daemons with ordinary configuration files, requests through the virtual address, and what happens when\n"
+        "things break. Needs no root where user namespaces are allowed; leaves nothing behind.",
+        epilog=f"acts:\n{acts}",
+    )
+    parser.add_argument("example", nargs="?", default=DEFAULT, help=f"see --list, or a directory (default: {DEFAULT})")
+    parser.add_argument("--list", action="store_true", help="name the examples and end")
+    parser.add_argument("--script", metavar="ACT,ACT,...", help="do these, one after the other")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when something was not as it must be")
+    parser.add_argument("--seconds", type=float, metavar="N", help="end N seconds after the script (default: key q)")
+    parser.add_argument("--rate", type=float, default=100, metavar="N", help="requests a second (default: %(default)s)")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="seconds that a gap may exceed the formula (default: 0.5)",
+    )
+    parser.add_argument(
+        "--daemon", default="fastha", metavar="PROGRAM", help="the daemon: fastha, or keepalived to compare"
+    )
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all programs in DIR")
+    return parser
+
+
+def default_script(example: Example) -> tuple[str, ...]:
+    """Everything this example is about, once."""
+    script = ["failover", "heal", "handover", "heal"]
+    if example.services:
+        script += ["server-down", "heal"]
+    if example.maintenance_file:
+        script += ["maintenance", "heal"]
+    if example.watches_path:
+        script += ["path-down", "heal"]
+    return tuple(script)
+
+
+def acts_of(text: str, example: Example) -> tuple[str, ...]:
+    """The acts of `--script`. Raises ExampleError for one that this example cannot do."""
+    script = tuple(word for word in text.split(",") if word)
+    for word in script:
+        if word not in ACTS:
+            raise ExampleError(f"--script: there is no act {word!r}; there are {', '.join(ACTS)}")
+        if word == "maintenance" and not example.maintenance_file:
+            raise ExampleError(f"--script: {example.name} tracks no file, so there is no {word}")
+        if word == "path-down" and not example.watches_path:
+            raise ExampleError(f"--script: {example.name} tracks no script, so nothing would come of {word}")
+    return script
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; its exit code: 0, 1 (something was not as it must be), 2 (usage, or refused by the host)."""
+    args = parser().parse_args(argv)
+    console = Console()
+    if args.list:
+        for name in examples.names():
+            console.print(f"{name:15} {examples.title(name)}", highlight=False, soft_wrap=True)
+        return 0
+    try:
+        need_programs(args.daemon)
+        example = examples.read(args.example)
+        script = acts_of(args.script, example) if args.script else ()
+        # nobody can press keys: show everything once
+        keys = sys.stdin.isatty() and console.is_terminal
+        if not script and (args.check or not (keys or args.seconds is not None)):
+            script = default_script(example)
+        seconds = args.seconds if args.seconds is not None else 0.0 if args.check or not keys else None
+        return run_caged(lambda unprivileged: caged(args, example, script, seconds, unprivileged))
+    except (ExampleError, CageError) as error:
+        print(f"fastha lab: {error}", file=sys.stderr)
+        return 2
+
+
+def need_programs(daemon: str) -> None:
+    """Raises ExampleError when a program is missing that the lab runs."""
+    for program, package in (
+        ("ip", "iproute2"),
+        ("nsenter", "util-linux"),
+        ("unshare", "util-linux"),
+        ("mount", "mount"),
+    ):
+        if shutil.which(program) is None:
+            raise ExampleError(f"the program {program} is missing (Debian: package {package})")
+    if daemon != "fastha" and shutil.which(daemon) is None:
+        raise ExampleError(f"--daemon: there is no program {daemon}")
+
+
+def caged(
+    args: argparse.Namespace, example: Example, script: tuple[str, ...], seconds: float | None, unprivileged: bool
+) -> int:
+    """Inside the cage: the lab itself."""
+    console = Console()
+    plane = "nftables" if unprivileged and example.services else None
+    program = args.daemon if args.daemon == "fastha" else shutil.which(args.daemon)
+    lab = Lab(example, program, plane, args.rate, args.logs)
+    wish = Wish(script, args.check, seconds, int(args.margin * S))
+    if unprivileged:
+        console.print("not root: a user namespace; pools by nftables, no real-time scheduling", highlight=False)
+    try:
+        return asyncio.run(run(lab, wish, console))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    except (OSError, RuntimeError) as error:
+        print(f"fastha lab: {error}", file=sys.stderr)
+        return 2

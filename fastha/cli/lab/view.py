@@ -1,0 +1,175 @@
+"""How the lab looks: a live table on a terminal, lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fastha.cli.lab.check import Outcome
+from fastha.cli.lab.lab import Lab, View
+from fastha.cli.lab.network import DIRECTORS, SERVERS
+from fastha.model.snapshot import CheckSnapshot, RealServerSnapshot, VirtualServerSnapshot
+from fastha.model.units import seconds_text
+
+KEYS = {
+    "f": "failover",
+    "o": "handover",
+    "c": "crash",
+    "s": "server-down",
+    "m": "maintenance",
+    "p": "path-down",
+    "h": "heal",
+}
+STYLES = {"MASTER": "bold green", "BACKUP": "cyan", "FAULT": "bold red", "no power": "red", "stopped": "red"}
+
+
+def state_of(lab: Lab, view: View, director: str, instance: str) -> str:
+    """MASTER, BACKUP, ...: what the daemon says; where it says nothing, what its kernel shows."""
+    if not lab.directors[director].exists:
+        return "no power"
+    if director in lab.condition.dead:
+        return "stopped"
+    snapshot = view.snapshots.get(director)
+    if snapshot and snapshot.vrrp:
+        return next((i.state for i in snapshot.vrrp.instances if i.name == instance), "unknown")
+    held = view.addresses.get(director, set())
+    mine = lab.example.plan_of(director, instance).addresses
+    return "has the address" if any(a.address in held for a in mine) else "silent"
+
+
+def why_out(server: RealServerSnapshot) -> str:
+    """Why a server is not in the pool, in the words of its checkers."""
+    reasons = [f"{check.kind}: {check.result}" for check in server.checkers if not check.up]
+    return "; ".join(reasons) or ("not in the kernel" if not server.programmed else "weight 0")
+
+
+def server_text(server: RealServerSnapshot) -> str:
+    """`web1` or `web1 out (TCP_CHECK: connection refused)`."""
+    name = next((name for name, address in SERVERS.items() if address == server.address), server.address)
+    if server.programmed and server.kernel_weight:
+        trying = [retrying(check) for check in server.checkers if not check.up]
+        return f"{name}{' failing' if trying else ''}"
+    return f"{name} out ({why_out(server)})"
+
+
+def retrying(check: CheckSnapshot) -> bool:
+    """It failed and has tries left."""
+    return not check.up and check.retries_left > 0
+
+
+def service_of(view: View, director: str | None, name: str) -> VirtualServerSnapshot | None:
+    """What `director` says of a service."""
+    snapshot = view.snapshots.get(director or "")
+    if snapshot is None or snapshot.checker is None:
+        return None
+    return next((vs for vs in snapshot.checker.virtual_servers if vs.name == name), None)
+
+
+def directors_table(lab: Lab, view: View) -> Table:
+    table = Table(title="directors", title_justify="left", expand=True)
+    table.add_column("instance")
+    table.add_column("address")
+    for director in DIRECTORS:
+        table.add_column(director)
+    for instance in lab.example.instances:
+        cells = []
+        for director in DIRECTORS:
+            state = state_of(lab, view, director, instance.name)
+            cells.append(Text(state, STYLES.get(state, "")) + Text(detail(view, director, instance.name), "dim"))
+        table.add_row(instance.name, ", ".join(a.address for a in instance.addresses), *cells)
+    return table
+
+
+def detail(view: View, director: str, instance: str) -> str:
+    """Priority, time and reason of an instance, if its daemon tells."""
+    snapshot = view.snapshots.get(director)
+    found = (
+        next((i for i in snapshot.vrrp.instances if i.name == instance), None) if snapshot and snapshot.vrrp else None
+    )
+    if found is None or snapshot is None:
+        return ""
+    since = max(0, int(snapshot.wall - found.since_wall))
+    return f" priority {found.effective_priority}, for {since} s ({found.reason})"
+
+
+def pools_table(lab: Lab, view: View) -> Table:
+    table = Table(title="pools", title_justify="left", expand=True)
+    table.add_column("service")
+    for director in DIRECTORS:
+        table.add_column(director)
+    for vs in lab.example.services:
+        cells = []
+        for director in DIRECTORS:
+            service = service_of(view, director, vs.name)
+            servers = [server_text(rs) for rs in service.real_servers] if service else ["-"]
+            cells.append("\n".join(servers))
+        table.add_row(vs.name, *cells)
+    return table
+
+
+def traffic_table(lab: Lab) -> Table:
+    now = time.monotonic_ns()
+    table = Table(title=f"requests, {lab.rate:g} a second", title_justify="left", expand=True)
+    for name in ("target", "answered by", "failed", "longest gap", "since the last act"):
+        table.add_column(name)
+    for target in lab.example.targets():
+        whole, marked = lab.traffic.whole.get(target.label), lab.traffic.marked.get(target.label)
+        if whole is None or marked is None:
+            table.add_row(target.label, "nobody yet")
+            continue
+        answered = ", ".join(f"{name} {count}" for name, count in sorted(whole.answered.items()))
+        failed = ", ".join(f"{count} {reason.lower()}" for reason, count in whole.failed.items())
+        gaps = [seconds_text(window.gap(now) // 1_000_000 * 1_000_000) for window in (whole, marked)]
+        table.add_row(target.label, answered, failed or "none", *gaps)
+    return table
+
+
+def screen(lab: Lab, view: View) -> RenderableType:
+    """The whole display of one moment."""
+    keys = "  ".join(f"[{key}] {act}" for key, act in KEYS.items() if act in lab.acts)
+    parts: list[RenderableType] = [directors_table(lab, view)]
+    if lab.example.services:
+        parts.append(pools_table(lab, view))
+    parts.append(traffic_table(lab))
+    parts.append(Text(" | ".join(lab.told[-3:]) or lab.example.name))
+    parts.append(Text(f"{keys}  [q] quit", "bold"))
+    return Group(*parts)
+
+
+def lines(lab: Lab, view: View) -> Iterator[str]:
+    """The same in plain lines: one per instance and service, one per target."""
+    for instance in lab.example.instances:
+        states = ", ".join(f"{d} {state_of(lab, view, d, instance.name)}" for d in DIRECTORS)
+        yield f"{instance.name}: {states}"
+    acting = lab.master(view)
+    for vs in lab.example.services:
+        holder = next((d for d, held in view.addresses.items() if vs.address in held), acting)
+        if (service := service_of(view, holder, vs.name)) is not None:
+            yield f"{vs.name} on {holder}: {', '.join(server_text(rs) for rs in service.real_servers)}"
+
+
+def traffic_line(lab: Lab) -> str:
+    """Requests per server and the longest gap since the last act, of all targets."""
+    now = time.monotonic_ns()
+    parts = []
+    for label, window in lab.traffic.marked.items():
+        answered = ", ".join(f"{name} {count}" for name, count in sorted(window.answered.items()))
+        parts.append(
+            f"{label}: {answered or 'no answer'}; {window.failed.total()} failed; "
+            f"longest gap {window.gap(now) / 1e9:.3f} s"
+        )
+    return " | ".join(parts) or "no requests yet"
+
+
+def report(outcomes: list[Outcome]) -> Iterator[str]:
+    """What the acts of a script did, what was allowed, and what was not as it must be: lines."""
+    for o in outcomes:
+        settled = f"after {o.settled / 1e9:.1f} s" if o.settled is not None else "never"
+        yield (
+            f"{'FAILED' if o.problems else 'ok':6} {o.act}: {o.told}; in order {settled} (at most "
+            f"{o.allowed.settle / 1e9:.1f}), longest gap {o.gap / 1e9:.3f} s (at most {o.allowed.gap / 1e9:.3f}), "
+            f"{o.failed} requests failed"
+        )
+        yield from (f"       {problem}" for problem in o.problems)
