@@ -24,7 +24,8 @@ def test_an_empty_journal() -> None:
 
 
 def test_damaged_lines_are_counted_and_the_rest_is_used() -> None:
-    bad = b"5 tcp 10.0.0.1 80\n4 tcp fd00::1 80\n4 tcp 10.0.0.1\n4 mark 0\n4 x 10.0.0.1 80\n\xff\xfe\n4 tcp 10.0.0.1 99999\n4\n"
+    bad = b"5 tcp 10.0.0.1 80\n4 tcp fd00::1 80\n4 tcp 10.0.0.1\n4 mark 0\n4 x 10.0.0.1 80\n"
+    bad += b"\xff\xfe\n4 tcp 10.0.0.1 99999\n4\n"
     keys, count = decode_journal(bad + encode_journal(KEYS))
     assert keys == KEYS
     assert count == 8
