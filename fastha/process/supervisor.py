@@ -53,9 +53,8 @@ class Options:
     """False: `--vrrp`, no checker."""
     plane: PlaneChoice | None = None
     namespace: str | None = None
-    console: bool = True
-    syslog: bool = False
-    facility: int = 3
+    umask: int | None = None
+    """Instead of the configuration's."""
     detail: bool = False
     release_vrrp: bool = True
     release_ipvs: bool = True
@@ -160,7 +159,7 @@ class Supervisor:
             netns.enter(namespace)
         os.makedirs(self._options.run_dir, mode=0o755, exist_ok=True)
         pid_file = PidFile(self._pid_path("supervisor"))
-        os.umask(settings.umask)
+        os.umask(settings.umask if self._options.umask is None else self._options.umask)
         os.chdir("/")
         for name in CHILDREN:
             # -P: what happens to lie in the working directory is nothing to us

@@ -1,0 +1,50 @@
+"""`fastha`: the daemon, and the commands around it. What a command needs is imported when it is called."""
+
+import difflib
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from fastha import __version__
+from fastha.cli.options import COMMANDS, daemon_parser
+
+_SIGNALS: Final = {"STOP": signal.SIGTERM, "RELOAD": signal.SIGHUP}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit code (keepalived's: 0 good, 1 fatal, 2 and 5 configuration, 4 permission, 6 security)."""
+    called, *words = sys.argv if argv is None else ["fastha", *argv]
+    if words and words[0] in COMMANDS:
+        return _import(words[0]).main(words[1:])
+    parser = daemon_parser(called)
+    options, extra = parser.parse_known_args(words)
+    if extra:
+        parser.error(_unknown(extra[0]))
+    if options.version:
+        print(f"fastha {__version__}", file=sys.stderr)
+        return 0
+    if options.signum is not None:
+        if options.signum not in _SIGNALS:
+            parser.error(f"--signum: there are {', '.join(_SIGNALS)}")
+        print(int(_SIGNALS[options.signum]))
+        return 0
+    if options.config_test is not None:
+        return _import("configtest").config_test(options)
+    return _import("daemon").run(options)
+
+
+def _import(name: str) -> Any:
+    return import_module(f"fastha.cli.{name}")
+
+
+def _unknown(word: str) -> str:
+    if word.startswith("-"):
+        return f"unknown option {word}"
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    return f"unknown command '{word}'" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,11 @@
+"""The Snapshot as JSON, for programs: the field names of `model.snapshot`, durations in nanoseconds, wall times in
+seconds."""
+
+import orjson
+
+from fastha.model.snapshot import Snapshot
+
+
+def render_json(snapshot: Snapshot) -> bytes:
+    """Indented JSON."""
+    return orjson.dumps(snapshot, option=orjson.OPT_INDENT_2)

@@ -1,0 +1,284 @@
+"""The Snapshot for people, as tables of meaningful cells, and these as plain lines; `export.terminal` shows them with
+colours."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from fastha.model.net import host_port
+from fastha.model.snapshot import (
+    CheckerSnapshot,
+    CheckSnapshot,
+    Histogram,
+    InstanceSnapshot,
+    RealServerSnapshot,
+    RunnerSnapshot,
+    Snapshot,
+    VirtualServerSnapshot,
+    VrrpSnapshot,
+)
+from fastha.model.units import seconds_text
+
+GOOD: Final = "green"
+BAD: Final = "red"
+DULL: Final = "yellow"
+_STATE_STYLE: Final = {"MASTER": GOOD, "FAULT": BAD, "running": GOOD, "waiting": BAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of text with a meaning that a terminal may colour."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(slots=True)
+class Table:
+    """A heading, columns and rows; or lines of prose when there are no columns."""
+
+    title: str
+    columns: tuple[str, ...] = ()
+    rows: list[tuple[Cell, ...]] = field(default_factory=list)
+    notes: list[Cell] = field(default_factory=list)
+
+    def add(self, *cells: str | Cell) -> None:
+        self.rows.append(tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells))
+
+
+# --------------------------------------------------------------------------------------------- what
+
+
+def tables(snapshot: Snapshot) -> Iterator[Table]:
+    """Everything worth reading, in order."""
+    yield _head(snapshot)
+    if snapshot.vrrp is not None:
+        yield from _vrrp(snapshot.vrrp, snapshot.wall)
+    if snapshot.checker is not None:
+        yield from _checker(snapshot.checker, snapshot.wall)
+    if snapshot.runner is not None:
+        yield from _runner(snapshot.runner, snapshot.wall)
+
+
+def _head(snapshot: Snapshot) -> Table:
+    table = Table(f"fastha {snapshot.version}", ("process", "pid", "state", "since", "restarts", "last end"))
+    table.notes.append(Cell(f"configuration {snapshot.config}, read {_when(snapshot.config_loaded_wall)}"))
+    if snapshot.config_note:
+        table.notes.append(Cell(snapshot.config_note, BAD))
+    answered = {"vrrp": snapshot.vrrp, "checker": snapshot.checker, "runner": snapshot.runner}
+    for process in snapshot.processes:
+        state = process.state
+        if state == "running" and answered.get(process.name) is None:
+            state = "running, does not answer"
+        style = _STATE_STYLE.get(state, "" if state == "not needed" else DULL)
+        table.add(
+            process.name,
+            str(process.pid or "-"),
+            Cell(state, style),
+            _ago(snapshot.wall, process.since_wall),
+            Cell(str(process.restarts), DULL if process.restarts else ""),
+            process.last_exit or "-",
+        )
+    return table
+
+
+def _vrrp(vrrp: VrrpSnapshot, now: float) -> Iterator[Table]:
+    table = Table("instances", ("instance", "state", "since", "why", "priority", "master", "addresses present"))
+    for instance in vrrp.instances:
+        table.add(
+            f"{instance.name} ({instance.interface}, {instance.virtual_router_id})",
+            Cell(instance.state, _STATE_STYLE.get(instance.state, "")),
+            _ago(now, instance.since_wall),
+            instance.reason,
+            _priority(instance),
+            f"{instance.master_address or '-'} ({instance.master_priority})",
+            _presence(instance),
+        )
+    yield table
+    if vrrp.sync_groups:
+        groups = Table("sync groups", ("group", "state", "members"))
+        for group in vrrp.sync_groups:
+            groups.add(group.name, Cell(group.state, _STATE_STYLE.get(group.state, "")), ", ".join(group.members))
+        yield groups
+    facts = Table("vrrp process")
+    down = [name for name, up in vrrp.interfaces.items() if not up]
+    if down:
+        facts.notes.append(Cell(f"interfaces down: {', '.join(down)}", BAD))
+    if vrrp.realtime:
+        facts.notes.append(Cell(f"scheduling: {vrrp.realtime}"))
+    facts.notes.append(Cell(f"adverts sent late by: {_histogram(vrrp.lateness)}"))
+    facts.notes.append(Cell(f"engine: {_counters(vrrp.engine)}"))
+    yield facts
+
+
+def _priority(instance: InstanceSnapshot) -> str:
+    terms = " ".join(
+        f"{term.value:+d} {term.source}" + (" (failed)" if term.failed else "")
+        for term in instance.priority_terms
+        if term.source != "configured"
+    )
+    made = f" = {instance.priority} {terms}" if terms else ""
+    return f"{instance.effective_priority}{made}"
+
+
+def _presence(instance: InstanceSnapshot) -> Cell:
+    present = len(set(instance.present) & set(instance.addresses))
+    wanted = len(instance.addresses) if instance.state == "MASTER" else 0
+    text = f"{present} of {len(instance.addresses)}"
+    if len(instance.addresses) <= 2 and present:
+        text += f": {', '.join(instance.present)}"
+    return Cell(text, "" if present == wanted else BAD)
+
+
+def _checker(checker: CheckerSnapshot, now: float) -> Iterator[Table]:
+    head = Table(f"virtual servers, in {checker.plane}")
+    if checker.plane_note:
+        head.notes.append(Cell(checker.plane_note, DULL))
+    head.notes += [Cell(f"refused by the kernel: {text}", BAD) for text in checker.refusals]
+    if checker.foreign_services:
+        head.notes.append(Cell(f"not ours, left alone: {', '.join(checker.foreign_services)}"))
+    head.notes.append(Cell(f"checks started late by: {_histogram(checker.lateness)}"))
+    head.notes.append(Cell(f"counters: {_counters(checker.counters)}"))
+    yield head
+    for service in checker.virtual_servers:
+        yield _service(service, now)
+
+
+def _service(service: VirtualServerSnapshot, now: float) -> Table:
+    quorum = f"{service.quorum}+-{service.hysteresis}" if service.hysteresis else str(service.quorum)
+    state = "up" if service.quorum_up else "DOWN"
+    table = Table(
+        f"{service.name} {service.scheduler}",
+        ("server", "state", "weight", "kernel", "active", "inactive", "check", "result", "since", "last", "late"),
+    )
+    text = f"quorum {quorum} {state}, weight alive {service.weight_alive}"
+    if not service.programmed:
+        text += ", not in the kernel"
+    if service.sorry_server is not None:
+        text += f", sorry server {service.sorry_server}{' IN USE' if service.sorry_in_use else ''}"
+    table.notes.append(Cell(text, "" if service.quorum_up and service.programmed else BAD))
+    for server in service.real_servers:
+        _server(table, server, now)
+    return table
+
+
+def _server(table: Table, server: RealServerSnapshot, now: float) -> None:
+    weight = str(server.effective_weight)
+    if server.effective_weight != server.weight:
+        weight += f" ({server.weight})"
+    kernel = Cell("-" if server.kernel_weight is None else str(server.kernel_weight))
+    if (server.kernel_weight is not None) != server.programmed:
+        kernel = Cell(kernel.text, BAD)
+    checks: list[CheckSnapshot | None] = [*server.checkers] or [None]
+    for number, check in enumerate(checks):
+        first = (
+            host_port(server.address, server.port),
+            Cell("up" if server.alive else "DOWN", GOOD if server.alive else BAD),
+            weight,
+            kernel,
+            str(server.active),
+            str(server.inactive),
+        )
+        left: tuple[str | Cell, ...] = first if number == 0 else ("", "", "", "", "", "")
+        table.add(*left, *_check(check, now))
+
+
+def _check(check: CheckSnapshot | None, now: float) -> tuple[str | Cell, ...]:
+    if check is None:
+        return ("none", "always up", "", "", "")
+    result = check.result if check.has_run else "not run yet"
+    if check.has_run and check.up and check.retries_left and not result:
+        result = f"{check.retries_left} retries left"
+    return (
+        f"{check.kind} {check.target}",
+        Cell(result, "" if check.up else BAD),
+        _ago(now, check.since_wall),
+        _ago(now, check.last_wall),
+        seconds_text(check.lateness),
+    )
+
+
+def _runner(runner: RunnerSnapshot, now: float) -> Iterator[Table]:
+    if runner.scripts:
+        table = Table("scripts", ("script", "state", "last result", "last end", "running", "late"))
+        for script in runner.scripts:
+            style = {"up": GOOD, "down": BAD}.get(script.state, DULL)
+            table.add(
+                script.name,
+                Cell(script.state, style),
+                script.result,
+                _ago(now, script.last_wall),
+                "yes" if script.running else "",
+                seconds_text(script.lateness),
+            )
+        yield table
+    facts = Table("runner")
+    if runner.files:
+        facts.notes.append(Cell(f"files: {_counters(runner.files)}"))
+    facts.notes.append(Cell(f"counters: {_counters(runner.counters)}"))
+    yield facts
+
+
+# --------------------------------------------------------------------------------------------- words
+
+
+def _when(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if wall else "never"
+
+
+def _ago(now: float, wall: float) -> str:
+    """How long ago, in the unit that fits."""
+    if not wall:
+        return "never"
+    seconds = max(0.0, now - wall)
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"
+
+
+def _counters(counters: dict[str, int]) -> str:
+    shown = [f"{name} {value}" for name, value in counters.items() if value]
+    return ", ".join(shown) or "nothing yet"
+
+
+def _histogram(histogram: Histogram) -> str:
+    """Median, 99th percentile (upper bounds of their bins) and maximum."""
+    total = sum(histogram.counts)
+    if not total:
+        return "nothing yet"
+    return ", ".join(
+        [
+            f"half at most {_quantile(histogram, total, 0.5)}",
+            f"99 % at most {_quantile(histogram, total, 0.99)}",
+            f"at worst {seconds_text(histogram.maximum)} (of {total})",
+        ]
+    )
+
+
+def _quantile(histogram: Histogram, total: int, share: float) -> str:
+    seen = 0
+    for bound, count in zip(histogram.bounds, histogram.counts, strict=False):
+        seen += count
+        if seen >= share * total:
+            return seconds_text(min(bound, histogram.maximum))
+    return seconds_text(histogram.maximum)
+
+
+# ---------------------------------------------------------------------------------------------- how
+
+
+def plain_lines(found: Iterable[Table]) -> Iterator[str]:
+    """Tables as aligned text, a blank line between them."""
+    for number, table in enumerate(found):
+        if number:
+            yield ""
+        yield table.title
+        yield from (f"  {note.text}" for note in table.notes)
+        if not table.rows:
+            continue
+        lines = [table.columns, *(tuple(cell.text for cell in row) for row in table.rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(table.columns))]
+        for line in lines:
+            yield "  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
