@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastha import __version__
 from fastha.cli.options import COMMANDS, daemon_parser
 
+_TEST: Final = "--config-test=-"
 _SIGNALS: Final = {"STOP": signal.SIGTERM, "RELOAD": signal.SIGHUP}
 
 
@@ -17,9 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code (keepalived's: 0 good, 1 fatal, 2 and 5 configuration, 4 permission, 6 security)."""
     called, *words = sys.argv if argv is None else ["fastha", *argv]
     if words and words[0] in COMMANDS:
-        return _import(words[0]).main(words[1:])
-    parser = daemon_parser(called)
-    options, extra = parser.parse_known_args(words)
+        return int(_import(words[0]).main(words[1:]))
+    parser = daemon_parser("fastha" if called.endswith("__main__.py") else called)
+    # keepalived's -t takes a file only when it is attached: a word behind it must never become the log
+    options, extra = parser.parse_known_args([_TEST if word in {"-t", "--config-test"} else word for word in words])
     if extra:
         parser.error(_unknown(extra[0]))
     if options.version:
@@ -31,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(int(_SIGNALS[options.signum]))
         return 0
     if options.config_test is not None:
-        return _import("configtest").config_test(options)
-    return _import("daemon").run(options)
+        return int(_import("configtest").config_test(options))
+    return int(_import("daemon").run(options))
 
 
 def _import(name: str) -> Any:

@@ -66,10 +66,8 @@ def daemon_parser(called: str) -> Parser:
     parser.add_argument(
         "-t",
         "--config-test",
-        nargs="?",
-        const="-",
         metavar="LOG",
-        help="test the configuration, report to stderr or append to LOG, and end",
+        help="test the configuration, report to stderr (or, with --config-test=LOG, append to LOG), and end",
     )
     only = parser.add_mutually_exclusive_group()
     only.add_argument("-P", "--vrrp", action="store_true", help="VRRP only, no virtual servers")
