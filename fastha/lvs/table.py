@@ -107,6 +107,8 @@ class Plane(Protocol):
 
     name: str
     """ipvs, nftables or none."""
+    note: str
+    """One line for the log and the snapshot: in what it differs from plain IPVS here; empty: in nothing."""
 
     def read(self) -> Table:
         """The whole table as the kernel has it, foreign services included. OSError when it cannot be read."""
@@ -114,8 +116,11 @@ class Plane(Protocol):
     def apply(self, operations: list[Operation]) -> list[Refusal]:
         """Do them in order, batched; EEXIST on add and ENOENT on delete are success. Returns what was refused."""
 
+    def read_timeouts(self) -> tuple[int, int, int]:
+        """tcp, tcpfin, udp in seconds, to be restored by `set_timeouts` at the end; 0: the plane has none."""
+
     def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None:
-        """lvs_timeouts in seconds; 0 leaves a value."""
+        """lvs_timeouts in seconds; 0 leaves a value. OSError when it is refused."""
 
     def flush(self) -> None:
         """Remove everything, foreign services too (lvs_flush)."""

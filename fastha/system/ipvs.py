@@ -50,6 +50,7 @@ class IpvsPlane:
     """
 
     name = "ipvs"
+    note = ""
 
     def __init__(self) -> None:
         self.not_understood: list[str] = []
@@ -102,7 +103,7 @@ class IpvsPlane:
         return table
 
     def read_timeouts(self) -> tuple[int, int, int]:
-        """tcp, tcpfin, udp in seconds."""
+        """See `lvs.table.Plane`."""
         return wire.decode_timeouts(self._socket.ask(self._family, wire.encode_get_timeouts()))
 
     def read_daemons(self) -> list[wire.SyncDaemon]:
