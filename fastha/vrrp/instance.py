@@ -153,7 +153,7 @@ class Instance:
             priority=self.effective if priority is None else priority,
             interval=plan.adver_int,
             addresses=self._world.advert_addresses(plan),
-            auth_type=AUTH_FIELD[plan.auth_type] if plan.version == 2 and plan.family == 4 else wire.AUTH_NONE,
+            auth_type=AUTH_FIELD[plan.auth_type],
             auth_data=plan.auth_pass or b"",
         )
         destinations = [peer.address for peer in plan.unicast_peers] or [plan.group]

@@ -44,6 +44,7 @@ class Message:
     interval: Ns
     addresses: tuple[Address, ...]
     auth_type: int = AUTH_NONE
+    """Version 2 only."""
     auth_data: bytes = b""
     """Version 2 over IPv4: 8 bytes. Else empty."""
     type: int = ADVERTISEMENT
