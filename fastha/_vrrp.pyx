@@ -567,6 +567,8 @@ cdef class AdvertEngine:
 
     def unlisten(self, int slot):
         """Close a socket given to `listen`; its instances are bound elsewhere or unbound before."""
+        if not 0 <= slot < self.engine.capacity or slot in self.free_slots:
+            raise ValueError(f"listener {slot}")
         self._push(COMMAND_UNLISTEN, slot, 0, NULL)
         self.free_slots.append(slot)
 

@@ -1,0 +1,339 @@
+"""The vrrp process: the core's decisions, the advert engine, rtnetlink and the other processes, wired together.
+
+    engine, rtnetlink, runner, supervisor --events--> core --actions--> engine, addresses, runner, supervisor
+
+Everything happens in turns of the loop. A turn hands events to the core and does what it asks for in order, with one
+exception: addresses wait for the end of the turn, so that a failover of a thousand instances is one netlink batch, and
+announcements and notifications wait for the addresses. That the core lives shows in two things, given from here only:
+the engine's lease and the answer to the watchdog.
+"""
+
+import os
+import resource
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from fastha._vrrp import AdvertEngine
+from fastha.model.net import Address, family_of
+from fastha.model.plan import VrrpInstance, VrrpPlan
+from fastha.model.snapshot import VrrpSnapshot
+from fastha.model.units import MS, Ns, S
+from fastha.process import messages
+from fastha.process.child import Child, Refused, run_child
+from fastha.process.vrrp_mail import Mails
+from fastha.system import clock, realtime
+from fastha.system.addresses import STATIC, Addresses
+from fastha.system.advert_sockets import AdvertSockets
+from fastha.system.links import Forwarding, Network
+from fastha.system.sockets import packet_sender
+from fastha.vrrp import actions, events
+from fastha.vrrp.core import Core
+from fastha.vrrp.orders import SendFailed
+from fastha.wire import arp, ndisc
+
+if TYPE_CHECKING:
+    import asyncio
+
+BEAT: Final = 0.25
+"""Seconds between renewals of the engine's lease when nothing else happens; the lease is 1 s at least."""
+SILENT_ENGINE: Final = 2 * S
+"""An engine that has made no turn for so long hangs; it makes four a second."""
+UNKNOWN_EVERY: Final = 5 * S
+ROOM: Final = 1024
+"""Instances the engine has room for, at least; four times those of the first Plan when that is more."""
+
+
+class VrrpWork:
+    """The work of the vrrp process (`process.child.Work`)."""
+
+    core: Core
+    engine: AdvertEngine
+    network: Network
+    addresses: Addresses
+    sockets: AdvertSockets
+
+    def __init__(self, child: Child[VrrpPlan]) -> None:
+        self._child = child
+        self._loop = child.loop
+        self._frames = packet_sender()
+        self._forwarding = Forwarding()
+        self._mails = Mails()
+        self._room = ROOM
+        self._announcements: list[actions.Announce] = []
+        self._tells: list[actions.Tell] = []
+        self._fit_sockets = False
+        self._finished = False
+        self._states: dict[str, str] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: Ns | None = None
+        self._engine_turns = (0, clock.monotonic())
+        self._unknown: set[tuple[str, int]] = set()
+        self._unknown_at: Ns = 0
+        self._realtime = ""
+
+    # ---------------------------------------------------------------------------------------- the life
+
+    def start(self, plan: VrrpPlan, resume: frozenset[str]) -> None:
+        _raise_descriptor_limit()
+        self._room = max(ROOM, 4 * len(plan.instances))
+        self.core = Core(plan)
+        self.engine = AdvertEngine(self._room)
+        self.engine.start()
+        self.addresses = Addresses(self._index_of)
+        self.network = Network(_configured_sources(plan.instances), self.addresses.known)
+        self.sockets = AdvertSockets(self.engine, self._index_of)
+        self._assign_addresses()
+        self.addresses.want(STATIC, True)
+        self._enter_realtime(plan)
+        self._turn([*self.network.read(), events.Start(resume)])
+        self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
+        self._loop.add_reader(self.network.fileno(), self._kernel_speaks)
+        self._beat()
+
+    def reload(self, plan: VrrpPlan) -> None:
+        if 2 * len(plan.instances) > self._room:  # an index is not used again at once
+            raise Refused(f"{len(plan.instances)} instances are more than the running process takes: restart fastha")
+        process = self.core.plan.process
+        self._turn([events.Reload(plan)])
+        self._turn(self.network.watch(_configured_sources(plan.instances)))
+        if plan.process != process:
+            self._enter_realtime(plan)
+
+    def stop(self, release: bool) -> None:
+        if release:
+            self.addresses.want(STATIC, False)
+        self._turn([events.Shutdown(release)])
+
+    def _end(self) -> None:
+        """The core has said its last word, and it has been done."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self.engine.fileno())
+        self._loop.remove_reader(self.network.fileno())
+        if not self.engine.stop():
+            self._child.log("error", "the advert engine did not stop; what it had to say may be unsaid")
+        self.sockets.close()
+        self.addresses.close()
+        self.network.close()
+        self._frames.close()
+        self._child.finish()
+
+    def healthy(self) -> bool:
+        now, turns = clock.monotonic(), self.engine.stats()["turns"]
+        if turns != self._engine_turns[0]:
+            self._engine_turns = (turns, now)
+        return now - self._engine_turns[1] < SILENT_ENGINE
+
+    def snapshot(self) -> VrrpSnapshot:
+        instances = self.core.instances
+        counts = {index: self.engine.counters(index) for index in instances}
+        present = {one.name: self._present(index) for index, one in instances.items()}
+        described = self.core.snapshot(clock.monotonic(), clock.wall(), counts=counts, present=present)
+        counters = {**self.engine.stats(), "netlink_overruns": self.network.overruns, **self._child.lost()}
+        return replace(described, realtime=self._realtime, engine=counters, lateness=self.engine.lateness())
+
+    def _present(self, holder: int) -> tuple[str, ...]:
+        return tuple(
+            f"{line.address}/{line.prefixlen} dev {line.dev}"
+            for line in self.addresses.lines(holder)
+            if self.network.has(line.dev, line.address, line.prefixlen)
+        )
+
+    def _enter_realtime(self, plan: VrrpPlan) -> None:
+        engine = self.engine.native_id
+        self._realtime, refused = realtime.enter(plan.process, (engine,) if engine else ())
+        for line in refused:
+            self._child.log("warning", line)
+
+    # ----------------------------------------------------------------------------------------- the peers
+
+    def linked(self, peer: str) -> None:
+        """Trackers are told by the runner; events wait in their own queue: nothing to repeat."""
+
+    def received(self, peer: str, message: messages.Message) -> None:
+        match message:
+            case messages.TrackerScript(name, up):
+                self._turn([events.ScriptResult(name, up)])
+            case messages.TrackerFile(name, value):
+                self._turn([events.FileValue(name, value)])
+            case messages.TrackerProcess(name, up):
+                self._turn([events.ProcessQuorum(name, up)])
+            case _:
+                self._child.log("warning", f"{peer} sent {type(message).__name__}, which is not for me")
+
+    # ------------------------------------------------------------------------------------ what wakes us
+
+    def _engine_speaks(self) -> None:
+        happened = self.engine.events()
+        for one in happened:
+            if isinstance(one, SendFailed):
+                self._send_failed(one)
+        self._turn([one for one in happened if not isinstance(one, SendFailed)])
+        if not self._finished:
+            self.engine.settle()
+
+    def _send_failed(self, failure: SendFailed) -> None:
+        instance = self.core.instances.get(failure.instance)
+        if instance is None:
+            return
+        if failure.errno:
+            self._child.log("warning", f"({instance.name}) cannot send adverts: {os.strerror(failure.errno)}")
+        else:
+            self._child.log("info", f"({instance.name}) adverts can be sent again")
+
+    def _kernel_speaks(self) -> None:
+        happened: list[events.Event] = []
+        for change in self.network.changes():
+            if isinstance(change, events.AddressGone):
+                if not self.addresses.wanted(change.interface, change.address):
+                    continue  # our own doing, or nothing of ours
+                self.addresses.restore(change.interface)
+            elif isinstance(change, events.LinkChanged):
+                self._fit_sockets = True  # it may be another interface of the same name
+                if change.up:
+                    self.addresses.restore(change.name)
+            happened.append(change)
+        self._turn(happened)
+
+    def _beat(self) -> None:
+        """The lease, and what is looked at now and then."""
+        if self._finished:
+            return
+        self._turn(())
+        if self.core.plan.log_unknown_vrids:
+            self._look_for_unknown(clock.monotonic())
+        self._loop.call_later(BEAT, self._beat)
+
+    def _look_for_unknown(self, now: Ns) -> None:
+        if now < self._unknown_at:
+            return
+        self._unknown_at = now + UNKNOWN_EVERY
+        unknown = self.sockets.unknown_vrids()
+        for interface, vrid in sorted(unknown - self._unknown):
+            self._child.log("info", f"unknown VRID {vrid} is advertised on {interface}")
+        self._unknown |= unknown
+
+    # -------------------------------------------------------------------------------------------- a turn
+
+    def _turn(self, happened: Iterable[events.Event]) -> None:
+        """Hand events to the core, and time; do what follows."""
+        for event in happened:
+            self._do(self.core.handle(event, clock.monotonic()))
+        now = clock.monotonic()
+        self._do(self.core.tick(now))
+        if self._fit_sockets:
+            self._fit_sockets = False
+            self._complain(self.sockets.fit(self.core.endpoints()))
+        self._complain(self.addresses.commit())
+        self._announce(now)
+        self._tell()
+        if self._finished:
+            self._end()
+            return
+        self.engine.renew(now)
+        self._set_timer(self.core.deadline(), now)
+
+    def _do(self, todo: list[actions.Action]) -> None:
+        for action in todo:
+            match action:
+                case actions.Give(order):
+                    self.engine.order(order)
+                case actions.Send(instance, datagrams):
+                    self.engine.send(instance, datagrams)
+                case actions.WantAddresses(instance, present):
+                    self.addresses.want(instance, present)
+                case actions.Announce():
+                    self._announcements.append(action)
+                case actions.Tell():
+                    self._tells.append(action)
+                case actions.Log(level, text):
+                    self._child.log(level, text)
+                case actions.Rebuild():
+                    self._assign_addresses()
+                    self._complain(self.sockets.fit(self.core.endpoints()))
+                case actions.Finished():
+                    self._finished = True
+
+    def _assign_addresses(self) -> None:
+        """Encode the requests for the addresses of the Plan as it is now."""
+        instances = self.core.instances
+        for gone in self.addresses.holders() - instances.keys() - {STATIC}:
+            self.addresses.assign(gone, ())
+        for index, one in instances.items():
+            self.addresses.assign(index, one.plan.addresses + one.plan.excluded_addresses)
+        self.addresses.assign(STATIC, self.core.plan.static_addresses)
+
+    def _announce(self, now: Ns) -> None:
+        """Gratuitous ARP and neighbour advertisements, now that the addresses are there."""
+        announcements, self._announcements = self._announcements, []
+        for one in announcements:
+            frames = [frame for place in one.addresses if (frame := self._frame(*place, now)) is not None]
+            self.engine.frames(self._frames.fileno(), frames * one.count)
+
+    def _frame(self, interface: str, address: Address, now: Ns) -> tuple[int, bytes] | None:
+        """None where there is nothing to announce: given up again in the same turn, or a link without ARP."""
+        link = self.network.interfaces.get(self._index_of(interface))
+        if link is None or not link.arp or not link.mac:
+            return None
+        if self.addresses.known(interface, address) and not self.addresses.wanted(interface, address):
+            return None
+        if family_of(address) == 4:
+            return link.index, arp.gratuitous(link.mac, address)
+        return link.index, ndisc.unsolicited(link.mac, address, router=self._forwarding(interface, now))
+
+    def _tell(self) -> None:
+        """Notifications to the runner; states, of which a successor may resume, to the supervisor."""
+        if not self._tells:
+            return
+        tells, self._tells = self._tells, []
+        for one in tells:
+            subject, body = self._mails.compose(one.kind, one.name, one.state)
+            self._child.send("runner", messages.Tell(one.kind, one.name, one.state, one.priority, subject, body))
+        states = self.core.states()
+        changed = {name: state for name, state in states.items() if self._states.get(name) != state}
+        if changed:
+            down = self.core.master_down_intervals()
+            self._child.report(messages.States(changed, {name: down[name] for name in changed}))
+        self._states = states
+
+    def _set_timer(self, deadline: Ns | None, now: Ns) -> None:
+        """Wake for the core's agenda; the loop counts whole milliseconds, so up to one too late."""
+        if deadline == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_later((max(0, deadline - now) + MS) / S, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer_at = None
+        self._turn(())
+
+    def _complain(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            self._child.log("error", problem)
+
+    def _index_of(self, interface: str) -> int:
+        return self.network.indexes.get(interface, 0)
+
+
+def _configured_sources(instances: Iterable[VrrpInstance]) -> frozenset[tuple[str, Address]]:
+    return frozenset((i.interface, i.source) for i in instances if i.track_src_ip and i.source is not None)
+
+
+def _raise_descriptor_limit() -> None:
+    """Two sockets for each interface, family and group."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def main() -> int:
+    return run_child("vrrp", VrrpPlan, VrrpWork)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
