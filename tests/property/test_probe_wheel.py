@@ -7,6 +7,11 @@ from fastha._checks import TimerWheel
 
 SIZE = 40
 
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
 near = st.integers(0, 600)
 edges = st.sampled_from([255, 256, 257, 511, 512, 65_279, 65_535, 65_536, 65_537, 16_777_215, 16_777_216, 16_777_217])
 ahead = st.one_of(
@@ -22,14 +27,15 @@ origins = st.one_of(st.just(0), edges, st.integers(0, 1 << 34))
 
 
 def check(origin: int, todo: list[tuple[str, int, int]]) -> None:
-    wheel, model, now = TimerWheel(SIZE, origin), {}, origin
-    for what, timer, ticks in [*todo, ("advance", 0, 1 << 31)]:
+    wheel, now = TimerWheel(SIZE, origin), origin
+    model: dict[int, int] = {}
+    for what, subject, ticks in [*todo, ("advance", 0, 1 << 31)]:
         if what == "arm":
-            wheel.arm(timer, now + ticks)
-            model[timer] = max(now + ticks, now + 1)
+            wheel.arm(subject, now + ticks)
+            model[subject] = max(now + ticks, now + 1)
         elif what == "cancel":
-            wheel.cancel(timer)
-            model.pop(timer, None)
+            wheel.cancel(subject)
+            model.pop(subject, None)
         else:
             # "jump": to where the wheel says that something happens next, as the engine does
             now = wheel.next() or now if what == "jump" else now + ticks

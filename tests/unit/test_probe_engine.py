@@ -182,6 +182,11 @@ def answer_and_reset(connection: socket.socket) -> None:
     reset(connection)
 
 
+def answer_and_wait(connection: socket.socket) -> None:
+    answer(OK)(connection)
+    silent(connection)
+
+
 def header(size: int) -> bytes:
     """A complete header of exactly `size` octets."""
     start = b"HTTP/1.1 200 OK\r\nX: "
@@ -194,12 +199,31 @@ def digest_of(body: bytes) -> bytes:
 
 BIG = bytes(range(256)) * 12_000
 
-REPLIES = [
+Reply = tuple[str, Script, dict[str, object], Verdict, int]
+REPLIES: list[Reply] = [
     ("good", answer(OK), {}, Verdict.SUCCESS, 200),
     ("octet by octet", answer(*[OK[i : i + 1] for i in range(len(OK))]), {}, Verdict.SUCCESS, 200),
-    ("slow, every piece in time", answer(*[OK[i : i + 8] for i in range(0, 40, 8)], pause=0.06), {"timeout": 200 * MS}, Verdict.SUCCESS, 200),
-    ("slow drip beyond the deadline", answer(*[b"x"] * 200, pause=0.02), {"timeout": 200 * MS, "deadline": 400 * MS}, Verdict.TIMEOUT, 0),
-    ("status in a second range", answer(b"HTTP/1.0 404 Not Found\r\n\r\n"), {"status_codes": ((200, 200), (404, 404))}, Verdict.SUCCESS, 404),
+    (
+        "slow, every piece in time",
+        answer(*[OK[i : i + 8] for i in range(0, 40, 8)], pause=0.06),
+        {"timeout": 200 * MS},
+        Verdict.SUCCESS,
+        200,
+    ),
+    (
+        "slow drip beyond the deadline",
+        answer(*[b"x"] * 200, pause=0.02),
+        {"timeout": 200 * MS, "deadline": 400 * MS},
+        Verdict.TIMEOUT,
+        0,
+    ),
+    (
+        "status in a second range",
+        answer(b"HTTP/1.0 404 Not Found\r\n\r\n"),
+        {"status_codes": ((200, 200), (404, 404))},
+        Verdict.SUCCESS,
+        404,
+    ),
     ("any status", answer(b"HTTP/1.0 500 Oh\r\n\r\n"), {"status_codes": ()}, Verdict.SUCCESS, 500),
     ("wrong status", answer(b"HTTP/1.0 503 No\r\n\r\n"), {}, Verdict.STATUS, 503),
     ("status without a reason", answer(b"HTTP/1.1 200\r\n\r\n"), {}, Verdict.STATUS, 0),
@@ -209,27 +233,33 @@ REPLIES = [
     ("nothing", close_at_once, {}, Verdict.NO_DATA, 0),
     ("a header of 4095 octets", answer(header(4095)), {}, Verdict.SUCCESS, 200),
     ("a header of 4096 octets", answer(header(4096)), {}, Verdict.NO_DATA, 0),
-    ("a header of 4096 octets in pieces", answer(header(4096)[:100], header(4096)[100:], pause=0.05), {}, Verdict.NO_DATA, 0),
+    (
+        "a header of 4096 octets in pieces",
+        answer(header(4096)[:100], header(4096)[100:], pause=0.05),
+        {},
+        Verdict.NO_DATA,
+        0,
+    ),
     ("a huge body", answer(header(300) + BIG), {}, Verdict.SUCCESS, 200),
     ("a huge body with the right digest", answer(header(300), BIG), {"digest": digest_of(BIG)}, Verdict.SUCCESS, 200),
     ("a huge body with the wrong digest", answer(header(300) + BIG), {"digest": bytes(16)}, Verdict.DIGEST, 200),
     ("more than Content-Length", answer(OK + b"more"), {"digest": digest_of(b"ok")}, Verdict.SUCCESS, 200),
-    ("less than Content-Length", answer(OK.replace(b": 2", b": 99")), {"digest": digest_of(b"ok")}, Verdict.SUCCESS, 200),
+    (
+        "less than Content-Length",
+        answer(OK.replace(b": 2", b": 99")),
+        {"digest": digest_of(b"ok")},
+        Verdict.SUCCESS,
+        200,
+    ),
     ("no body", answer(b"HTTP/1.1 204 No\r\n\r\n"), {"digest": digest_of(b"")}, Verdict.SUCCESS, 204),
     ("silence", silent, {"timeout": 100 * MS}, Verdict.TIMEOUT, 0),
-    ("no end", lambda c: (answer(OK)(c), silent(c)), {"timeout": 100 * MS}, Verdict.TIMEOUT, 200),
-]  # fmt: skip
+    ("no end", answer_and_wait, {"timeout": 100 * MS}, Verdict.TIMEOUT, 200),
+]
 
 
-@pytest.mark.parametrize(("script", "more", "verdict", "status"), [r[1:] for r in REPLIES], ids=[r[0] for r in REPLIES])
-def test_reply(
-    engine: ProbeEngine,
-    serve: Callable[..., Server],
-    script: Script,
-    more: dict[str, object],
-    verdict: Verdict,
-    status: int,
-) -> None:
+@pytest.mark.parametrize("reply", REPLIES, ids=[reply[0] for reply in REPLIES])
+def test_reply(engine: ProbeEngine, serve: Callable[..., Server], reply: Reply) -> None:
+    _, script, more, verdict, status = reply
     server = serve(script)
     report = probe(engine, http(server.port, **more))
     assert (report.verdict, report.status) == (verdict, status)
@@ -358,7 +388,7 @@ def test_the_expected_outcome_is_counted_not_reported(
 
 def test_the_unexpected_outcome_is_reported_once_and_holds(engine: ProbeEngine, serve: Callable[..., Server]) -> None:
     script = [answer(OK)]
-    server = serve(lambda connection: script[0](connection))
+    server = serve(lambda connection: script[0](connection))  # noqa: PLW0108 (which one is asked each time)
     engine.order(standing(http(server.port)))
     wait_for(lambda: engine.last(0).runs >= 3, "three probes")
     script[0] = answer(b"HTTP/1.0 500 No\r\n\r\n")
@@ -605,7 +635,7 @@ def test_no_descriptor_and_no_thread_is_left(serve: Callable[..., Server], close
     engine.start()
     engine.orders([once(http(server.port, timeout=60 * S), target) for target in range(50)])
     engine.orders([standing(tcp(closed_port), target, 20 * MS, expect=False) for target in range(50, 60)])
-    wait_for(lambda: server.accepted == 50 and engine.last(50).runs > 3, "all are at work")
+    wait_for(lambda: server.accepted == 50, "all are at work")
     engine.stop()
     engine.stop()
     assert engine.stats()["sockets"] == 0
@@ -691,7 +721,8 @@ def test_interface_file_names_what_there_is() -> None:
     tree = ast.parse(Path(module.__file__).with_name("_checks.pyi").read_text())
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    public = {name for name, value in vars(module).items() if not name.startswith("_") and getattr(value, "__module__", "") == "fastha._checks"}  # fmt: skip
+    ours = {name for name, value in vars(module).items() if getattr(value, "__module__", "") == "fastha._checks"}
+    public = {name for name in ours if not name.startswith("_")}
     assert public == classes.keys() | functions
     for name, node in classes.items():
         declared = {item.name for item in node.body if isinstance(item, ast.FunctionDef)} - {"__init__"}
