@@ -63,6 +63,7 @@ class Announcer:
         """A master goes on under a new Plan: the link is told again when there is reason to, and refreshed as the Plan
         now says."""
         plan, timers = instance.plan, self._world.timers
+        self._forget(instance, keep=set(targets(plan)))
         if added or plan.garp_master_refresh:
             self._announce(instance, plan.garp_master_repeat, now)
         if added and plan.garp_master_delay:
@@ -74,8 +75,12 @@ class Announcer:
     def left(self, instance: Instance) -> None:
         for name in TIMERS:
             self._world.timers.cancel((name, instance.index))
+        self._forget(instance, keep=set())
+
+    def _forget(self, instance: Instance, keep: set[Target]) -> None:
+        """What waits of this instance, except for `keep`, is not sent."""
         for queue in self._queues.values():
-            for key in [key for key in queue.waiting if key[0] == instance.index]:
+            for key in [key for key in queue.waiting if key[0] == instance.index and key[1] not in keep]:
                 del queue.waiting[key]
 
     def fire(self, name: str, instance: Instance, now: Ns) -> None:

@@ -58,7 +58,9 @@ class Transition:
 class Node:
     """One machine. `number` orders addresses: a higher one is a higher address."""
 
-    def __init__(self, cluster: Cluster, number: int, plan: VrrpPlan, interfaces: dict[str, Interface], ppm: int) -> None:
+    def __init__(
+        self, cluster: Cluster, number: int, plan: VrrpPlan, interfaces: dict[str, Interface], ppm: int
+    ) -> None:
         self.cluster, self.number, self.plan, self.interfaces, self.ppm = cluster, number, plan, interfaces, ppm
         self.scripts: dict[str, bool] = {}
         self.files: dict[str, int] = {}
@@ -175,7 +177,9 @@ class Node:
         if serial == self.serial and self.core is not None and not self.engine_paused:
             self.turn()
 
-    def turn(self, heard: list[tuple[int, events.AdvertReceived]] | None = None, *, away: Ns = 0, overflow: int = -1) -> None:
+    def turn(
+        self, heard: list[tuple[int, events.AdvertReceived]] | None = None, *, away: Ns = 0, overflow: int = -1
+    ) -> None:
         """The engine's turn, then the core's with all that the engine says, until both are quiet."""
         now, core = self.local(), self.core
         assert core is not None

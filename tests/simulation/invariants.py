@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from fastha.model.net import packed
 from fastha.model.units import MS, Ns, S
-
 from tests.simulation.cluster import Node, Transition
 from tests.simulation.scenario import Router, Story
 
@@ -74,11 +72,7 @@ def all_of(story: Story) -> list[str]:
 
 
 def takeovers(story: Story, router: Router, since: Ns) -> list[Transition]:
-    return [
-        t
-        for t in story.cluster.transitions
-        if t.at >= since and t.instance == router.name and t.state == "MASTER"
-    ]
+    return [t for t in story.cluster.transitions if t.at >= since and t.instance == router.name and t.state == "MASTER"]
 
 
 def one_takeover(story: Story, *, orderly: bool) -> list[str]:

@@ -15,7 +15,6 @@ from fastha.model.plan import AuthType, SyncGroup, Track, UnicastPeer, VirtualAd
 from fastha.model.units import MS, US, Ns, S
 from fastha.vrrp import events
 from fastha.vrrp.core import Core
-
 from tests.simulation.cluster import Cluster, Interface, Node, Weather
 
 SCRIPT, WEIGHTED, FILE = "vital", "weighted", "maintenance"

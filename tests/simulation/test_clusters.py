@@ -3,7 +3,6 @@
 import pytest
 
 from fastha.model.units import S
-
 from tests.simulation import invariants
 from tests.simulation.scenario import Story
 
