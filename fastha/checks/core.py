@@ -148,6 +148,8 @@ class CheckCore:
             return []
         if report.verdict == Verdict.LOCAL:
             # We could not probe: nobody's failure, nothing is known.
+            if isinstance(checker, MiscChecker):
+                checker.verdict = report.verdict
             return [self._order(checker, report.finished + checker.check.delay_loop, now)]
         weight = checker.weight if isinstance(checker, MiscChecker) else None
         was_up = checker.up
@@ -178,6 +180,12 @@ class CheckCore:
             checker.heard = now
             checker.seen_wall = wall
             checker.lateness = lateness
+
+    def ran(self, target: int, wall: float) -> None:
+        """When the run that was reported last had ended; only for the snapshot."""
+        checker = self.get(target)
+        if isinstance(checker, MiscChecker):
+            checker.seen_wall = wall
 
     def silent_scripts(self, now: Ns) -> list[int]:
         """Scripts of which nothing was heard for more than two intervals beyond their time: the runner lost them."""

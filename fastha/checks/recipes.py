@@ -34,7 +34,7 @@ class Verdict(IntEnum):
     """`status` is not in the set."""
     DIGEST = 5
     EXIT = 6
-    """SCRIPT: `status` is the exit code (or 128 + signal)."""
+    """SCRIPT: `status` is the exit code (256 + signal: no exit code looks like that)."""
     LOCAL = 7
     """Ports, descriptors, memory, a local firewall, bind: `errno`."""
 

@@ -50,7 +50,7 @@ def result_words(
     if verdict == Verdict.DIGEST:
         return "digest differs"
     if verdict == Verdict.EXIT:
-        return f"exit {status}"
+        return f"exit {status}" if status < 256 else f"killed by signal {status - 256}"
     if isinstance(check, HttpCheck):
         if verdict == Verdict.STATUS:
             return f"status {status} not in {_ranges(check.urls[min(url, len(check.urls) - 1)].status_codes)}"

@@ -184,6 +184,8 @@ class ScriptReport:
     duration: Ns
     error: str = ""
     """Why it could not be run at all (`local` then)."""
+    signal: int = 0
+    """The signal that ended it, 0: it exited. Only so can a dynamic script's exit code 137 be told from a SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,371 @@
+"""The checker process: the director's decisions, the probe engine, the kernel's table and the runner, wired together.
+
+    engine, runner --reports--> director --orders--> engine, runner
+                                         --touched-> programmer --operations--> plane
+                                         --notices-> runner
+
+Everything happens in turns of the loop. A turn hands a batch of reports to the director and does what comes of them:
+first the kernel, in one batch, then the orders, then the telling.
+"""
+
+import gc
+import sys
+from typing import TYPE_CHECKING, Final
+
+from fastha._checks import ProbeEngine
+from fastha.checks.actions import Probe, RunScript
+from fastha.checks.recipes import ProbeOrder, Report, Verdict
+from fastha.lvs.notices import Notice
+from fastha.lvs.table import Plane
+from fastha.model.net import Address
+from fastha.model.plan import CheckerPlan
+from fastha.model.snapshot import CheckerSnapshot
+from fastha.model.units import Ns, S
+from fastha.process.child import Child, Refused, run_child
+from fastha.process.describe import Describer
+from fastha.process.director import Director, Order
+from fastha.process.messages import Message, ScriptDrop, ScriptOrder, ScriptReport, ScriptSeen, Tell
+from fastha.process.programmer import JournalFile, Programmer
+from fastha.system import clock
+from fastha.system.links import Network
+from fastha.system.plane import open_plane
+from fastha.system.proctitle import set_comm
+from fastha.system.scheduling import apply_settings
+
+if TYPE_CHECKING:
+    import asyncio
+
+TICK: Final = 1.0
+"""Seconds between looks at the kernel's table and at refusals."""
+LOST_EVERY: Final = 5
+"""Ticks between looks for lost targets."""
+SILENT_ENGINE: Final = 10 * S
+"""An engine thread that has not gone round for so long hangs; it does at least once a second."""
+
+
+class CheckerWork:
+    """The work of the checker process (`process.child.Work`)."""
+
+    engine: ProbeEngine
+    programmer: Programmer
+
+    def __init__(self, child: Child[CheckerPlan]) -> None:
+        self.director = Director()
+        self._child = child
+        self._loop = child.loop
+        self._journal = JournalFile(child.run_dir)
+        self._network: Network | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._started: Ns = 0
+        self._ticks = 0
+        self._lost = 0
+        """Targets that had to be ordered anew because nobody probed them."""
+        self._runner_knows = False
+        self._timeouts: tuple[int, int, int] | None = None
+        """The kernel's own, once lvs_timeouts have changed them."""
+
+    # ---------------------------------------------------------------------------------------- life
+
+    def start(self, plan: CheckerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - instances are not ours
+        self._schedule(plan)
+        self.programmer = Programmer(self._open_plane(plan), self._journal, self._child.log)
+        try:
+            table = self.programmer.open(flush=plan.lvs_flush)
+        except OSError as error:
+            raise Refused(f"{self.programmer.plane.name}: the table cannot be read: {error}") from None
+        self._set_timeouts(plan)
+        self._started = now = clock.monotonic()
+        self._follow_addresses(plan, now)
+        self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
+        self.programmer.install(self.director.pools, table, now)
+        self.engine = ProbeEngine()
+        try:
+            self.engine.start()
+        except OSError as error:
+            raise Refused(f"the probe engine cannot start: {error}") from None
+        self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
+        self._enact(now)
+        self._timer = self._loop.call_later(TICK, self._tick)
+        gc.collect()
+        gc.freeze()
+
+    def reload(self, plan: CheckerPlan) -> None:
+        old = self.director.plan
+        plane = self._open_plane(plan) if plan.lvs_plane != old.lvs_plane else None
+        now = clock.monotonic()
+        self._follow_addresses(plan, now)
+        self.director.reload(plan, now)
+        if plane is not None:
+            self._change_plane(plane, now)
+        if plan.lvs_timeouts != old.lvs_timeouts:
+            self._set_timeouts(plan)
+        if plan.process != old.process:
+            self._schedule(plan)
+        self._enact(now)
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    def stop(self, release: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self.engine.fileno())
+        self.engine.stop()
+        if release:
+            self.director.stop()
+            self._tell(self.director.take().notices)
+            self.programmer.release(clock.monotonic())
+            self._restore_timeouts()
+        self.programmer.plane.close()
+        if self._network is not None:
+            self._loop.remove_reader(self._network.fileno())
+            self._network.close()
+        self._child.finish()
+
+    def healthy(self) -> bool:
+        beat = max(self.engine.heartbeat(), self._started)
+        return self.engine.running and clock.monotonic() - beat < SILENT_ENGINE
+
+    def _schedule(self, plan: CheckerPlan) -> None:
+        if plan.process.process_name:
+            set_comm(plan.process.process_name)
+        for line in apply_settings(plan.process):
+            self._child.log("warning", line)
+
+    # --------------------------------------------------------------------------------------- plane
+
+    def _open_plane(self, plan: CheckerPlan) -> Plane:
+        try:
+            plane = open_plane(plan.lvs_plane, plan)
+        except OSError as error:
+            raise Refused(f"virtual servers cannot be programmed: {error.strerror or error}") from None
+        if plane.note:
+            self._child.log("warning", plane.note)
+        return plane
+
+    def _change_plane(self, plane: Plane, now: Ns) -> None:
+        """lvs_plane was changed: out of one kernel table, into another."""
+        self.programmer.release(now)
+        self._restore_timeouts()
+        self.programmer.plane.close()
+        self.programmer = Programmer(plane, self._journal, self._child.log)
+        try:
+            table = self.programmer.open(flush=False)
+        except OSError as error:
+            self._child.log("error", f"{plane.name}: the table cannot be read: {error}")
+            table = {}
+        self._set_timeouts(self.director.plan)
+        self.programmer.install(self.director.pools, table, now)
+
+    def _set_timeouts(self, plan: CheckerPlan) -> None:
+        """lvs_timeouts; what is not set (any more) is as the kernel had it."""
+        plane = self.programmer.plane
+        try:
+            if self._timeouts is None:
+                if not any(plan.lvs_timeouts):
+                    return
+                self._timeouts = plane.read_timeouts()
+            tcp, tcpfin, udp = (wanted or own for wanted, own in zip(plan.lvs_timeouts, self._timeouts, strict=True))
+            plane.set_timeouts(tcp, tcpfin, udp)
+        except OSError as error:
+            self._child.log("error", f"lvs_timeouts: {error.strerror or error}")
+
+    def _restore_timeouts(self) -> None:
+        if self._timeouts is not None:
+            try:
+                self.programmer.plane.set_timeouts(*self._timeouts)
+            except OSError as error:
+                self._child.log("error", f"lvs_timeouts cannot be restored: {error.strerror or error}")
+            self._timeouts = None
+
+    # ------------------------------------------------------------------------------------- turns
+
+    def _engine_speaks(self) -> None:
+        now = clock.monotonic()
+        for report in self.engine.reports():
+            self.director.report(report, now)
+        self._enact(now)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(TICK, self._tick)
+        now = clock.monotonic()
+        self._ticks += 1
+        if self._ticks % LOST_EVERY == 0:
+            self._find_lost(now)
+        self.programmer.tick(self.director.pools, now)
+        self._enact(now)
+
+    def _find_lost(self, now: Ns) -> None:
+        """No target may be idle for more than two intervals, whatever went wrong elsewhere."""
+        lost = self.engine.overdue(now)
+        if self._child.peer_alive("runner"):
+            lost += self.director.core.silent_scripts(now)
+        count = self.director.renew(lost, now, at_once=True)
+        if count:
+            self._lost += count
+            self._child.log("warning", f"{count} checks were overdue by two intervals; ordered again", "overdue")
+
+    def _enact(self, now: Ns) -> None:
+        """Do what the director has come to."""
+        effects = self.director.take()
+        self.programmer.touch(effects.touched)
+        self.programmer.flush(self.director.pools, now)
+        self._order(effects.orders)
+        for level, text in effects.lines:
+            self._child.log(level, text)
+        self._tell(effects.notices)
+
+    def _order(self, orders: list[Order]) -> None:
+        probes: list[ProbeOrder] = []
+        for action in orders:
+            if isinstance(action, Probe):
+                probes.append(action.order)
+            elif isinstance(action, RunScript):
+                self._child.send("runner", _script_order(action))
+            elif action.script:
+                self._child.send("runner", ScriptDrop(action.target))
+            else:
+                self._give(probes)
+                self.engine.remove(action.target)
+        self._give(probes)
+
+    def _give(self, probes: list[ProbeOrder]) -> None:
+        """Hand orders to the engine and empty the list; one that it cannot take is told, the others go on."""
+        try:
+            self.engine.orders(probes)
+        except ValueError:
+            for order in probes:
+                try:
+                    self.engine.order(order)
+                except ValueError as error:
+                    at = self.director.server(order.target)
+                    name = f"{at.pool.plan.name} {at.key}" if at is not None else f"target {order.target}"
+                    self._child.log("error", f"{name}: cannot be checked: {error}")
+        probes.clear()
+
+    def _tell(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            self._child.send(
+                "runner",
+                Tell(
+                    notice.kind,
+                    notice.name,
+                    notice.state,
+                    mail_subject=notice.mail_subject,
+                    mail_body=notice.mail_body,
+                ),
+            )
+
+    # ------------------------------------------------------------------------------------ runner
+
+    def linked(self, peer: str) -> None:
+        """The first runner finds its orders waiting; one that comes after it has to get them anew."""
+        if peer != "runner":
+            return
+        if self._runner_knows:
+            now = clock.monotonic()
+            self.director.renew(self.director.scripts(), now, at_once=False)
+            self._enact(now)
+        self._runner_knows = True
+
+    def received(self, peer: str, message: Message) -> None:
+        now = clock.monotonic()
+        if isinstance(message, ScriptReport):
+            self.director.report(_report(message, now), now)
+            ended = message.started_wall + message.duration / S
+            self.director.core.ran(message.target, ended)
+            self._enact(now)
+        elif isinstance(message, ScriptSeen):
+            for target, status, wall, lateness in message.seen:
+                self.director.core.seen(target, status, wall, lateness, now)
+        else:
+            self._child.log("warning", f"{peer} sent {type(message).__name__}, which is not for me")
+
+    # ---------------------------------------------------------------------------------- ha_suspend
+
+    def _follow_addresses(self, plan: CheckerPlan, now: Ns) -> None:
+        """Watch this host's addresses when a virtual server follows one."""
+        if self._network is None and any(server.ha_suspend for server in plan.virtual_servers):
+            self._network = Network(frozenset(), lambda _interface, _address: False)
+            self._network.read()
+            self._loop.add_reader(self._network.fileno(), self._addresses_changed)
+            self.director.local_addresses(self._local_addresses(), now)
+
+    def _addresses_changed(self) -> None:
+        assert self._network is not None
+        self._network.changes()
+        now = clock.monotonic()
+        self.director.local_addresses(self._local_addresses(), now)
+        self._enact(now)
+
+    def _local_addresses(self) -> dict[Address, int]:
+        """Usable addresses, and on how many interfaces each is."""
+        assert self._network is not None
+        counts: dict[Address, int] = {}
+        for addresses in self._network.addresses.values():
+            for present in addresses.values():
+                if present.usable:
+                    counts[present.address] = counts.get(present.address, 0) + 1
+        return counts
+
+    # ------------------------------------------------------------------------------------ snapshot
+
+    def snapshot(self) -> CheckerSnapshot:
+        core, programmer = self.director.core, self.programmer
+        kernel = programmer.kernel()
+        describer = Describer(core, self.engine.last, clock.wall() - clock.monotonic() / S)
+        counters = {
+            **self.engine.stats(),
+            **programmer.counters,
+            **self._child.lost(),
+            "checkers": len(core),
+            "reports_stale": core.stale,
+            "overdue": self._lost,
+        }
+        return CheckerSnapshot(
+            plane=programmer.plane.name,
+            plane_note=programmer.plane.note,
+            virtual_servers=tuple(
+                describer.virtual_server(pool, kernel.get(pool.key) if kernel is not None else None)
+                for pool in self.director.pools.values()
+            ),
+            foreign_services=tuple(str(key) for key in programmer.foreign),
+            refusals=tuple(refusal.text for refusal in programmer.refused.values()),
+            counters=counters,
+            lateness=self.engine.lateness(),
+        )
+
+
+def _script_order(action: RunScript) -> ScriptOrder:
+    command = action.command
+    return ScriptOrder(
+        target=action.target,
+        generation=action.generation,
+        argv=command.argv,
+        uid=command.uid,
+        gid=command.gid,
+        groups=command.groups,
+        shell=command.shell,
+        timeout=action.timeout,
+        delay=action.delay,
+        interval=action.interval,
+        expect_success=action.expect_success,
+        dynamic=action.dynamic,
+        expect_status=action.expect_status,
+    )
+
+
+def _report(message: ScriptReport, now: Ns) -> Report:
+    """A script's result as any other report; a death by signal has a status that no exit code can have."""
+    if message.error:
+        verdict = Verdict.LOCAL
+    elif message.timed_out:
+        verdict = Verdict.TIMEOUT
+    else:
+        verdict = Verdict.EXIT if message.status or message.signal else Verdict.SUCCESS
+    status = 256 + message.signal if message.signal else message.status
+    return Report(message.target, message.generation, verdict, 0, status, now - message.duration, now)
+
+
+if __name__ == "__main__":
+    sys.exit(run_child("checker", CheckerPlan, CheckerWork))

@@ -1,0 +1,353 @@
+"""The programmer: makes the kernel's table what the director wants, and keeps it so.
+
+It reads the table once at the start and then keeps its own picture of our services (`mirror`), so a change of one
+server costs one comparison and one operation. From time to time it reads again, to see whether somebody else had his
+hands in it, and repairs what he did. What the kernel refuses is told once, kept for the snapshot, and tried again.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from fastha.lvs.journal import decode_journal, encode_journal
+from fastha.lvs.quorum import Pool
+from fastha.lvs.reconcile import destination_operation, execute, ordered, reconcile, service_operations
+from fastha.lvs.table import DestinationKey, Op, Operation, Plane, Refusal, ServiceKey, Table
+from fastha.lvs.wanted import wanted_destination, wanted_entry, wanted_table
+from fastha.model.units import Ns, S
+
+Touched = dict[ServiceKey, set[DestinationKey] | None]
+Say = Callable[[str, str, str], None]
+"""(level, text, cause)"""
+
+CHECK_EVERY: Final = 15 * S
+CHECK_SHARE: Final = 200
+"""Reading the table may take one part in so many of our time: a large one is read less often."""
+RETRY_FIRST: Final = S
+RETRY_LONGEST: Final = 60 * S
+_TOLD_AT_ONCE: Final = 10
+"""Refusals of one batch that get a line each."""
+
+Subject = tuple[ServiceKey, DestinationKey | None]
+
+
+class JournalFile:
+    """`lvs.journal` in the run directory. `keys` is what it holds."""
+
+    def __init__(self, run_dir: str) -> None:
+        self.path = os.path.join(run_dir, "lvs.journal")
+        self.keys: set[ServiceKey] = set()
+        self._written = False
+
+    def read(self) -> int:
+        """Fill `keys` from the file; returns how many of its lines were damaged. OSError when it cannot be read."""
+        try:
+            with open(self.path, "rb") as file:
+                self.keys, bad = decode_journal(file.read())
+        except FileNotFoundError:
+            return 0
+        self._written = True
+        return bad
+
+    def write(self, keys: Iterable[ServiceKey]) -> None:
+        """Replace the file, whole or not at all. OSError when it cannot be written."""
+        wanted = set(keys)
+        if wanted == self.keys and self._written:
+            return
+        if wanted:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+            with open(f"{self.path}.new", "wb") as file:
+                file.write(encode_journal(wanted))
+            os.rename(f"{self.path}.new", self.path)
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+        self.keys, self._written = wanted, bool(wanted)
+
+
+class Programmer:
+    """One kernel table. `say` writes the log; the plane's calls are synchronous and happen inside ours."""
+
+    def __init__(self, plane: Plane, journal: JournalFile, say: Say) -> None:
+        self.plane = plane
+        self.mirror: Table = {}
+        """Our services as we believe the kernel has them."""
+        self.foreign: tuple[ServiceKey, ...] = ()
+        self.refused: dict[Subject, Refusal] = {}
+        self.counters = {"plane_writes": 0, "plane_refusals": 0, "plane_repairs": 0, "plane_reads": 0}
+        self._journal = journal
+        self._say = say
+        self._touched: Touched = {}
+        self._again: Touched = {}
+        """What was refused, for the next try."""
+        self._lost = False
+        """The last attempt broke off: read everything before the next."""
+        self._retry_at: Ns = 0
+        self._retry_delay: Ns = RETRY_FIRST
+        self._check_at: Ns = 0
+        self._repaired: tuple[Operation, ...] = ()
+
+    @property
+    def programs(self) -> bool:
+        """Whether the plane has a table at all."""
+        return self.plane.name != "none"
+
+    @property
+    def ours(self) -> set[ServiceKey]:
+        """Services that the journal says are ours."""
+        return self._journal.keys
+
+    # --------------------------------------------------------------------------------------- start
+
+    def open(self, *, flush: bool) -> Table:
+        """Read the journal and the table as they are; `flush` empties the table first (lvs_flush).
+
+        OSError when the table cannot be read.
+        """
+        try:
+            bad = self._journal.read()
+        except OSError as error:
+            self._say(
+                "warning", f"cannot read {self._journal.path}: {error.strerror}; only configured services are ours", ""
+            )
+        else:
+            if bad:
+                self._say(
+                    "warning", f"{self._journal.path}: {bad} damaged lines; those services are not known as ours", ""
+                )
+        if flush:
+            try:
+                self.plane.flush()
+            except OSError as error:
+                self._say("error", f"lvs_flush: {error.strerror}", "")
+        table = self._read()
+        self.mirror = {key: entry for key, entry in table.items() if key in self.ours}
+        return table
+
+    def install(self, pools: Mapping[ServiceKey, Pool], table: Table, now: Ns) -> None:
+        """Make `table`, just read, what the pools want."""
+        wanted = wanted_table(pools.values())
+        self._claim(wanted)
+        self._see(table, wanted)
+        self._apply(reconcile(table, wanted, self.ours), now)
+        self._agree(wanted)
+        self._settle_journal(pools)
+        self._check_at = now + CHECK_EVERY
+
+    def _see(self, table: Table, wanted: Table) -> None:
+        """Take what was read as our picture."""
+        self.mirror = {key: entry for key, entry in table.items() if key in wanted or key in self.ours}
+        self.foreign = tuple(key for key in table if key not in self.mirror)
+
+    def _agree(self, wanted: Table) -> None:
+        """After everything was accepted our picture is `wanted`, whose values are shared with the pools: so tens of
+        thousands of servers are not kept twice."""
+        if not self._lost and not self._again:
+            self.mirror = wanted
+
+    def _read(self) -> Table:
+        self.counters["plane_reads"] += 1
+        return self.plane.read()
+
+    def _claim(self, wanted: Iterable[ServiceKey]) -> None:
+        """Write down that these are ours, before the kernel has the first of them."""
+        if self.programs:
+            self._write_journal(self.ours | set(wanted))
+
+    def _settle_journal(self, pools: Iterable[ServiceKey]) -> None:
+        """Forget services that are gone from the configuration and from the kernel."""
+        if self.programs:
+            self._write_journal(set(pools) | (self.ours & self.mirror.keys()))
+
+    def _write_journal(self, keys: set[ServiceKey]) -> None:
+        try:
+            self._journal.write(keys)
+        except OSError as error:
+            text = (
+                f"cannot write {self._journal.path}: {error.strerror}; a service that is removed from the configuration"
+            )
+            self._say("warning", f"{text} while fastha is down would stay in the kernel", "journal")
+            self._journal.keys = keys
+
+    # ----------------------------------------------------------------------------------- all the time
+
+    def touch(self, touched: Touched) -> None:
+        """These may differ from what is wanted now."""
+        _merge(self._touched, touched)
+
+    def flush(self, pools: Mapping[ServiceKey, Pool], now: Ns) -> None:
+        """Bring what was touched in order, in one batch."""
+        if not self._touched:
+            return
+        if self._lost:
+            return  # `tick` reads everything and starts from there
+        touched, self._touched = self._touched, {}
+        new = [at for at in touched if at in pools and at not in self.ours]
+        if new:
+            self._claim(new)
+        operations: list[Operation] = []
+        for at, keys in touched.items():
+            operations += self._operations(at, keys, pools.get(at))
+        if operations:
+            self._apply(operations, now)
+        if any(at not in pools for at in touched):
+            self._settle_journal(pools)
+
+    def _operations(self, at: ServiceKey, keys: set[DestinationKey] | None, pool: Pool | None) -> list[Operation]:
+        entry = self.mirror.get(at)
+        if keys is None or pool is None or entry is None:
+            return service_operations(at, entry, wanted_entry(pool) if pool is not None else None)
+        changes = (
+            destination_operation(at, key, entry.destinations.get(key), wanted_destination(pool, key)) for key in keys
+        )
+        return ordered(change for change in changes if change is not None)
+
+    def _apply(self, operations: list[Operation], now: Ns) -> None:
+        if not operations:
+            return
+        self.counters["plane_writes"] += len(operations)
+        try:
+            refusals = self.plane.apply(operations)
+        except OSError as error:
+            self._lost = True
+            self._retry(now)
+            self._say("error", f"{self.plane.name}: the table cannot be programmed: {error}; trying again", "plane")
+            return
+        refused = {(refusal.operation.at, refusal.operation.key) for refusal in refusals}
+        for operation in operations:
+            subject = (operation.at, operation.key)
+            if subject in refused or (operation.key is not None and operation.at not in self.mirror):
+                continue
+            execute(self.mirror, operation)
+            if self.refused.pop(subject, None) is not None:
+                self._say("info", f"{self.plane.name} {operation.at}: accepted now: {_thing(operation)}", "")
+        self._note(refusals, now)
+
+    def _note(self, refusals: list[Refusal], now: Ns) -> None:
+        """Keep, tell and plan to repeat what was refused. Servers of a service that was refused say nothing new."""
+        told = 0
+        for refusal in refusals:
+            operation = refusal.operation
+            self.counters["plane_refusals"] += 1
+            _merge(self._again, {operation.at: None if operation.key is None else {operation.key}})
+            if operation.key is not None and operation.at not in self.mirror:
+                continue
+            subject = (operation.at, operation.key)
+            known = self.refused.get(subject)
+            self.refused[subject] = refusal
+            if known is None or known.errno != refusal.errno:
+                told += 1
+                if told <= _TOLD_AT_ONCE:
+                    self._say("error", refusal.text, refusal.text)
+        if told > _TOLD_AT_ONCE:
+            self._say(
+                "error", f"{self.plane.name}: {told - _TOLD_AT_ONCE} more operations were refused; see the status", ""
+            )
+        if refusals:
+            self._retry(now)
+
+    def _retry(self, now: Ns) -> None:
+        self._retry_at = now + self._retry_delay
+        self._retry_delay = min(2 * self._retry_delay, RETRY_LONGEST)
+
+    def tick(self, pools: Mapping[ServiceKey, Pool], now: Ns) -> None:
+        """To be called about once a second: repeat what was refused, look for what others changed."""
+        self._forget_refusals(pools)
+        if self._retry_at and now >= self._retry_at:
+            self._retry_at = 0
+            if self._lost:
+                self.check(pools, now)
+            else:
+                self.touch(self._again)
+                self._again = {}
+                self.flush(pools, now)
+            if not self._retry_at:
+                self._retry_delay = RETRY_FIRST
+        elif now >= self._check_at:
+            self.check(pools, now)
+
+    def _forget_refusals(self, pools: Mapping[ServiceKey, Pool]) -> None:
+        """A refusal about something that nobody wants any more is history."""
+        for at, key in [
+            subject for subject in self.refused if subject[0] not in pools and subject[0] not in self.mirror
+        ]:
+            del self.refused[at, key]
+
+    def check(self, pools: Mapping[ServiceKey, Pool], now: Ns) -> None:
+        """Read the table and repair what differs from what is wanted."""
+        self._check_at = now + CHECK_EVERY
+        if not self.programs:
+            self._lost = False
+            self._touched = {}
+            return
+        begin = time.monotonic_ns()
+        try:
+            table = self._read()
+        except OSError as error:
+            self._say("error", f"{self.plane.name}: the table cannot be read: {error}; trying again", "plane")
+            if self._lost:
+                self._retry(now)
+            return
+        lost, self._lost = self._lost, False
+        wanted = wanted_table(pools.values())
+        self._claim(wanted)
+        self._see(table, wanted)
+        operations = reconcile(table, wanted, self.ours)
+        if not operations and getattr(self.plane, "damage", None):
+            # The table says what we want but is not made as it should be: any word makes the plane rebuild it.
+            operations = [Operation(Op.EDIT_SERVICE, at, service=entry.service) for at, entry in wanted.items()]
+        self._touched, self._again = {}, {}
+        self._repair(operations, now, expected=lost)
+        self._agree(wanted)
+        self._settle_journal(pools)
+        self._check_at = max(self._check_at, now + CHECK_SHARE * (time.monotonic_ns() - begin))
+
+    def _repair(self, operations: list[Operation], now: Ns, *, expected: bool) -> None:
+        """Put right what a reading found. The same difference again and again is told once: somebody fights us, or the
+        kernel does not keep what it is told."""
+        strange = tuple(one for one in operations if (one.at, one.key) not in self.refused)
+        if strange and not expected:
+            self.counters["plane_repairs"] += len(strange)
+            if strange != self._repaired:
+                what = ", ".join(f"{one.at} {_thing(one)}" for one in strange[:3])
+                more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+                self._say(
+                    "warning", f"{self.plane.name}: the table was not as we left it; putting right: {what}{more}", ""
+                )
+        self._repaired = strange
+        self._apply(operations, now)
+
+    # ---------------------------------------------------------------------------------------- stop
+
+    def release(self, now: Ns) -> None:
+        """Take all our services out of the kernel."""
+        self._touched = {}
+        self._apply([Operation(Op.DELETE_SERVICE, at) for at in list(self.mirror)], now)
+        self._settle_journal(())
+
+    def kernel(self) -> Table | None:
+        """The table right now, for the snapshot; None when it cannot be read."""
+        if not self.programs:
+            return None
+        try:
+            return self._read()
+        except OSError as error:
+            self._say("error", f"{self.plane.name}: the table cannot be read: {error}", "plane")
+            return None
+
+
+def _merge(into: Touched, more: Touched) -> None:
+    for at, keys in more.items():
+        if keys is None or into.get(at, keys) is None:
+            into[at] = None
+        else:
+            mine = into.setdefault(at, set())
+            if mine is not None:
+                mine |= keys
+
+
+def _thing(operation: Operation) -> str:
+    verb = {Op.ADD_SERVICE: "add", Op.ADD_DEST: "add", Op.DELETE_SERVICE: "delete", Op.DELETE_DEST: "delete"}
+    return f"{verb.get(operation.op, 'change')} {operation.key if operation.key is not None else 'the service'}"
