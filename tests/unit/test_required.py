@@ -27,7 +27,7 @@ def run(tmp_path: Path, required: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "required", ["test_it.py", "test_it.py 4  # that many", "test_it.py::test_one\n# nothing more"]
+    "required", ["test_it.py", "test_it.py 4  # all", "test_it.py::test_one\n# nothing more"]
 )
 def test_what_is_required_ran(tmp_path: Path, required: str) -> None:
     done = run(tmp_path, required)
