@@ -3,7 +3,7 @@
 The shell's contract, in four lines:
 
     before `Start`   tell interfaces and addresses (`LinkChanged`, `SourceChanged`); actions may come already
-    after any event  do the actions in order; call `tick` not later than `deadline()`; tick may be called any time
+    after any event  do the actions in order; call `tick` by `deadline()`, earlier does no harm
     on `Rebuild`     make the sockets of `endpoints()`
     `Finished`       the last action there is
 
@@ -20,7 +20,7 @@ from fastha.vrrp import events, reload
 from fastha.vrrp.actions import Action, Finished, Rebuild, Tell
 from fastha.vrrp.adverts import Listener
 from fastha.vrrp.fsm import Input, State
-from fastha.vrrp.garp import TIMERS, Announcer, pacing, targets
+from fastha.vrrp.garp import TIMERS, Announcer
 from fastha.vrrp.instance import MICROSECOND, Instance
 from fastha.vrrp.links import Links
 from fastha.vrrp.world import World
@@ -47,6 +47,8 @@ class Core:
         self.instances: dict[int, Instance] = {}
         """By index."""
         self.groups: list[Group] = []
+        self.watchers: dict[tuple[str, str], list[Instance]] = {}
+        """(interface, script, file or process; its name) -> the instances that look at it."""
         self.started = False
         self.stopped = False
         for instance_plan in plan.instances:
@@ -85,10 +87,9 @@ class Core:
             self._delay_over(now)
         elif name == "link":
             self.links.settled(what)
-            self.reassess(now)
+            self.reassess("interface", what, now)
         elif name == "pace":
-            intervals = {i.index: pacing(i.plan, t) for i in self.instances.values() for t in targets(i.plan)}
-            self.announcer.pace(what, intervals, now)
+            self.announcer.pace(what, self.instances, now)
         elif (instance := self.instances.get(what)) is not None:
             if name in TIMERS:
                 self.announcer.fire(name, instance, now)
@@ -148,12 +149,14 @@ class Core:
         self.world.log("warning", f"the advert engine was away for {seconds_text(event.away)}")
 
     def _link(self, event: events.LinkChanged, now: Ns) -> None:
-        if self.links.changed(event, self.plan, self.instances.values(), now):
-            self.reassess(now)
+        here = [i for i in self._watching("interface", event.name) if i.plan.interface == event.name]
+        if self.links.changed(event, self.plan.interface_delays.get(event.name, (0, 0)), here, now):
+            self.reassess("interface", event.name, now)
 
     def _source(self, event: events.SourceChanged, now: Ns) -> None:
         world = self.world
-        before = {i.index: i.source for i in self.instances.values()}
+        here = [i for i in self._watching("interface", event.interface) if i.plan.interface == event.interface]
+        before = {i.index: i.source for i in here}
         if event.configured is not None:
             key = (event.interface, event.configured)
             world.configured.add(key) if event.address else world.configured.discard(key)
@@ -161,11 +164,11 @@ class Core:
             world.sources.pop((event.interface, event.family), None)
         else:
             world.sources[event.interface, event.family] = event.address
-        moved = [i for i in self.instances.values() if i.source != before[i.index]]
+        moved = [i for i in here if i.source != before[i.index]]
         if not moved or not self.started:
             return
         world.out.append(Rebuild())
-        self.reassess(now)
+        self.reassess("interface", event.interface, now)
         for instance in moved:
             if instance.state is State.MASTER:
                 instance.master_address = instance.source
@@ -189,17 +192,17 @@ class Core:
         scripts = self.world.seen.scripts
         if event.up is not None and scripts.get(event.name) is not event.up:
             scripts[event.name] = event.up
-            self.reassess(now)
+            self.reassess("script", event.name, now)
 
     def _file(self, event: events.FileValue, now: Ns) -> None:
         if self.world.seen.files.get(event.name) != event.value:
             self.world.seen.files[event.name] = event.value
-            self.reassess(now)
+            self.reassess("file", event.name, now)
 
     def _process(self, event: events.ProcessQuorum, now: Ns) -> None:
         if self.world.seen.processes.get(event.name) is not event.up:
             self.world.seen.processes[event.name] = event.up
-            self.reassess(now)
+            self.reassess("process", event.name, now)
 
     def _reload(self, event: events.Reload, now: Ns) -> None:
         reload.reload(self, event.plan, now)
@@ -215,14 +218,18 @@ class Core:
 
     # --------------------------------------------------------------------------------------- what follows
 
-    def reassess(self, now: Ns) -> None:
-        """Reads all trackers again: priorities move, groups settle."""
-        for instance in self.instances.values():
+    def _watching(self, kind: str, name: str) -> list[Instance]:
+        return self.watchers.get((kind, name), [])
+
+    def reassess(self, kind: str, name: str, now: Ns) -> None:
+        """A tracked thing is otherwise than it was: priorities of those that look at it move, their groups settle."""
+        watching = self._watching(kind, name)
+        for instance in watching:
             before, down = instance.effective, instance.master_down_interval
             instance.assess()
             instance.move(before, down, now)
         if self.started:
-            for group in self.groups:
+            for group in dict.fromkeys(i.group for i in watching):
                 group.settle(now)
 
     # ---------------------------------------------------------------------------------------- what it is

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastha.vrrp.actions import Announce
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fastha.model.net import Address
     from fastha.model.plan import VrrpInstance
@@ -100,8 +100,8 @@ class Announcer:
         if source is not None and instance.plan.interface:
             self._world.out.append(Announce(instance.index, ((instance.plan.interface, source),)))
 
-    def pace(self, key: tuple[str, int], intervals: dict[int, Ns], now: Ns) -> None:
-        """The interval of a queue has passed: its next message leaves. `intervals` by instance."""
+    def pace(self, key: tuple[str, int], instances: Mapping[int, Instance], now: Ns) -> None:
+        """The interval of a queue has passed: its next message leaves."""
         queue = self._queues.get(key)
         if queue is None or not queue.waiting:
             return
@@ -110,7 +110,7 @@ class Announcer:
         if count > 1:
             queue.waiting[index, target] = count - 1
         self._world.out.append(Announce(index, (target,)))
-        queue.free_at = now + intervals.get(index, 0)
+        queue.free_at = now + pacing(instances[index].plan, target)
         if queue.waiting:
             self._world.timers.set(("pace", key), queue.free_at)
 
@@ -134,7 +134,7 @@ class Announcer:
                 if queue.free_at > now:
                     self._world.timers.set(("pace", key), queue.free_at)
                 else:
-                    self.pace(key, {instance.index: pacing(instance.plan, target)}, now)
+                    self.pace(key, {instance.index: instance}, now)
 
 
 def targets(plan: VrrpInstance) -> list[Target]:

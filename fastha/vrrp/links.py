@@ -9,7 +9,6 @@ from fastha.vrrp.world import Link
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from fastha.model.plan import VrrpPlan
     from fastha.model.units import Ns
     from fastha.vrrp.events import LinkChanged
     from fastha.vrrp.instance import Instance
@@ -20,9 +19,10 @@ class Links:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def changed(self, event: LinkChanged, plan: VrrpPlan, instances: Collection[Instance], now: Ns) -> bool:
+    def changed(self, event: LinkChanged, delays: tuple[Ns, Ns], instances: Collection[Instance], now: Ns) -> bool:
         """Notes the link; True when something that trackers or instances look at changed now, False when nothing did
-        or it is put off. An interface that is gone, or up for the first time, counts at once."""
+        or it is put off. `delays` are its (down, up) delays, `instances` those that live on it. An interface that is
+        gone, or up for the first time, counts at once."""
         world = self._world
         before = world.links.get(event.name)
         up = event.exists and event.up
@@ -37,7 +37,7 @@ class Links:
         if counted is up:
             world.timers.cancel(key)
             return True
-        down_delay, up_delay = limited_delays(event.name, plan, instances)
+        down_delay, up_delay = limited_delays(delays, instances)
         delay = up_delay if up else down_delay
         if counted is None or not event.exists or not delay:
             world.timers.cancel(key)
@@ -52,15 +52,14 @@ class Links:
         self._world.seen.interfaces[name] = self._world.links[name].up
 
 
-def limited_delays(name: str, plan: VrrpPlan, instances: Collection[Instance]) -> tuple[Ns, Ns]:
+def limited_delays(delays: tuple[Ns, Ns], instances: Collection[Instance]) -> tuple[Ns, Ns]:
     """(down, up) delay of an interface. The down delay must be over before peers miss the adverts that are not sent
     meanwhile: at most (down_timer_adverts - 1) intervals less 1/256 of one, of any instance on it; the up delay too
     when it was configured equal."""
-    down, up = plan.interface_delays.get(name, (0, 0))
+    down, up = delays
     limits = [
         (i.plan.down_timer_adverts - 1) * interval - interval // 256
         for i in instances
-        if i.plan.interface == name
         for interval in (min(i.plan.adver_int, i.master_adver_int),)
     ]
     limit = max(0, min(limits, default=max(down, up)))

@@ -60,9 +60,24 @@ def regroup(core: Core) -> None:
         if instance.name not in grouped:
             instance.tracks = tracks_of(instance.plan, None)
             groups.append(Group(None, [instance], core.world))
+    core.groups = groups
+    core.watchers = {}
     for instance in core.instances.values():
         instance.assess()
-    core.groups = groups
+        for key in watched(instance):
+            core.watchers.setdefault(key, []).append(instance)
+
+
+def watched(instance: Instance) -> set[tuple[str, str]]:
+    """(kind, name) of what an instance looks at, its own interface always."""
+    tracks = instance.tracks
+    kinds = (
+        ("interface", tracks.interfaces),
+        ("script", tracks.scripts),
+        ("file", tracks.files),
+        ("process", tracks.processes),
+    )
+    return {("interface", instance.plan.interface)} | {(kind, t.name) for kind, named in kinds for t in named}
 
 
 def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:

@@ -1,7 +1,7 @@
 """A cluster in virtual time: real cores and model engines, a made-up network, made-up kernels.
 
-Everything that happens is an entry (time, number, function) of one heap, so a run is a function of its seed. A node has a
-clock of its own (drift), a kernel that holds addresses, an engine thread and a core, each of which may be paused; it
+Everything that happens is an entry (time, number, function) of one heap, so a run is a function of its seed. A node has
+a clock of its own (drift), a kernel that holds addresses, an engine thread and a core, each of which may be paused; it
 can crash and start again. The network delays, loses, doubles and reorders, and can be cut in parts.
 """
 
@@ -324,11 +324,10 @@ class Cluster:
             copies = 2 if self.random.random() < self.weather.duplicate else 1
             for _ in range(copies):
                 if self.random.random() >= self.weather.loss:
-                    self.deliver(node, name, endpoint, destination, payload, multicast)
+                    self.deliver(node, name, endpoint, destination, payload)
 
-    def deliver(
-        self, node: Node, name: str, endpoint: Endpoint, destination: Address, payload: bytes, multicast: bool
-    ) -> None:
+    def deliver(self, node: Node, name: str, endpoint: Endpoint, destination: Address, payload: bytes) -> None:
+        """One copy, after the delay of the weather; nobody hears it who is down, or reborn, by then."""
         low, high = self.weather.delay
         life = node.life
 
@@ -342,7 +341,7 @@ class Cluster:
                 source=endpoint.source or destination,
                 destination=destination,
                 ttl=endpoint.ttl,
-                multicast=multicast,
+                multicast=endpoint.group is not None,
                 payload=payload,
                 at=node.local(),
             )

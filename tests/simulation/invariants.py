@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastha.model.units import MS, Ns, S
+from fastha.vrrp import events
 from tests.simulation.cluster import Node, Transition
 from tests.simulation.scenario import Router, Story
 
@@ -42,9 +43,11 @@ def best_master(story: Story) -> list[str]:
         if router.words.get("nopreempt") and not router.words.get("initial_master"):
             continue
         effective = {n.number: n.core.instances[0].effective for n in story.cluster.nodes if n.core and n.alive}
-        for node in masters(story, router):
-            if effective[node.number] != max(effective.values()):
-                broken.append(f"{router.name}: node {node.number} is master, priorities are {effective}")
+        broken += [
+            f"{router.name}: node {node.number} is master, priorities are {effective}"
+            for node in masters(story, router)
+            if effective[node.number] != max(effective.values())
+        ]
     return broken
 
 
@@ -80,8 +83,6 @@ def one_takeover(story: Story, *, orderly: bool) -> list[str]:
     within the time its priority gives."""
     if len(set(story.priorities)) < len(story.priorities):
         return []
-    from fastha.vrrp import events
-
     found = masters(story, story.routers[0])
     if len(found) != 1:
         return []
