@@ -1,0 +1,403 @@
+"""What may follow a keyword: one class per type of argument, with its units and range.
+
+`read` takes the words of a line and returns the value, or DROP when keepalived would ignore the line; what is wrong is
+said through the `Reading`. `describe` is the argument as the keyword reference and `fastha explain` show it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from fastha.config.diagnostics import Exit, Report, closest
+from fastha.config.source import Line
+from fastha.model.net import Family, family_of, parse_address
+from fastha.model.units import S
+
+
+class Drop:
+    """The one value that says: this line is ignored."""
+
+    def __repr__(self) -> str:
+        return "DROP"
+
+
+DROP: Final = Drop()
+UINT: Final = 2**32 - 1
+INT: Final = 2**31 - 1
+INTEGER = re.compile(r"[+-]?[0-9]+")
+DECIMAL = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
+MAX_INTERFACE: Final = 15
+TRUE: Final = frozenset({"on", "true", "yes"})
+FALSE: Final = frozenset({"off", "false", "no"})
+
+
+class Reading:
+    """One line while its arguments are read: its words, and a way to complain about them."""
+
+    __slots__ = ("complained", "line", "report", "words")
+
+    def __init__(self, line: Line, report: Report) -> None:
+        self.line = line
+        self.words = line.words
+        self.report = report
+        self.complained = False
+
+    def error(self, message: str, word: int = 1, *, suggestion: str = "", exit_code: Exit = Exit.ERRORS) -> None:
+        self.complained = True
+        self.report.error(message, self.line, word, suggestion=suggestion, exit_code=exit_code)
+
+    def note(self, message: str, word: int = 1, *, suggestion: str = "") -> None:
+        self.complained = True
+        self.report.note(message, self.line, word, suggestion=suggestion)
+
+
+class Argument:
+    """Base of the argument types. `required` is what keepalived does without the word: `fatal` (exit 2 at once),
+    `error` (reported, line ignored) or `` (it may be left out)."""
+
+    required: str = "fatal"
+    pure: ClassVar[bool] = True
+    """Equal lines have equal values, so that one reading serves all."""
+
+    def read(self, r: Reading) -> Any:
+        """The value of the whole line."""
+        if len(r.words) < 2:
+            return self.missing(r)
+        return self.value(r, r.words[1], 1)
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        """The value of one word."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        raise NotImplementedError
+
+    def missing(self, r: Reading) -> Any:
+        """What a line without the argument means."""
+        code = Exit.MISSING_ARGUMENT if self.required == "fatal" else Exit.ERRORS
+        r.error(f"'{r.words[0]}' needs a value: {self.describe()}", 0, exit_code=code)
+        return DROP
+
+
+@dataclass(frozen=True)
+class Flag(Argument):
+    """No argument: the word itself is the setting. Further words are ignored, as keepalived does."""
+
+    required: str = ""
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) > 1:
+            r.note(f"'{r.words[0]}' takes no value; '{r.words[1]}' is ignored")
+        return True
+
+    def describe(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class Bool(Argument):
+    """on, true, yes or off, false, no; the word alone means true. `always` is for words whose false is no false."""
+
+    required: str = ""
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) < 2:
+            return True
+        return self.value(r, r.words[1], 1)
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        if text in TRUE:
+            return True
+        if text in FALSE:
+            return False
+        r.error(f"'{text}' is neither true (on, yes) nor false (off, no)", at, suggestion=closest(text, TRUE | FALSE))
+        return DROP
+
+    def describe(self) -> str:
+        return "[true|false]"
+
+
+@dataclass(frozen=True)
+class Integer(Argument):
+    """A decimal integer of [low, high]. `otherwise` is used, and said, when it is bad; DROP: the line is ignored.
+
+    `raise_zero_to`: the value that keepalived takes, and says so, instead of 0.
+    """
+
+    low: int
+    high: int
+    name: str = "N"
+    unit: str = ""
+    required: str = "fatal"
+    otherwise: Any = DROP
+    omitted: Any = None
+    """Value when the word is left out, with `required` ``."""
+    c_notation: bool = False
+    raise_zero_to: int | None = None
+    strict: bool = True
+    """False: digits followed by junk are reported and used."""
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) < 2 and not self.required:
+            return self.omitted
+        return Argument.read(self, r)
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        match = INTEGER.match(text)
+        number: int | None
+        if self.c_notation:
+            number = c_integer(text)
+        elif match and (match.end() == len(text) or not self.strict):
+            number = int(match[0])
+        else:
+            number = None
+        after = "the line is ignored" if self.otherwise is DROP else f"{self.otherwise} is used"
+        if number is None:
+            r.error(f"'{text}' is not a whole number ({self.describe()}); {after}", at)
+            return self.otherwise
+        if not self.low <= number <= self.high:
+            r.error(f"{number} is outside {self.range()}{self._unit()}; {after}", at)
+            return self.otherwise
+        if match and match.end() != len(text) and not self.c_notation:
+            r.error(f"'{text}' has something after the number; {number} is used", at)
+        if number == 0 and self.raise_zero_to is not None:
+            r.error(f"0 makes no sense here; {self.raise_zero_to} is used", at)
+            return self.raise_zero_to
+        return number
+
+    def _unit(self) -> str:
+        return f" {self.unit}" if self.unit else ""
+
+    def range(self) -> str:
+        return f"{self.low}..{self.high}"
+
+    def describe(self) -> str:
+        text = f"{self.name} ({self.range()}{self._unit()})"
+        return text if self.required else f"[{text}]"
+
+
+@dataclass(frozen=True)
+class Decimal(Argument):
+    """A time as a decimal number; the value is nanoseconds. `low` and `high` are in `unit`, as text."""
+
+    low: str
+    high: str = "4294.967295"
+    places: int = 6
+    unit: str = "seconds"
+    scale: int = S
+    """Nanoseconds per unit."""
+    required: str = "fatal"
+    otherwise: Any = DROP
+    raise_zero_to: str | None = None
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        match = DECIMAL.match(text)
+        after = "the line is ignored" if self.otherwise is DROP else f"{self.otherwise} is used"
+        if match is None or not match[0].strip("."):
+            r.error(f"'{text}' is not a number ({self.describe()}); {after}", at)
+            return self.otherwise
+        if match.end() != len(text):
+            r.error(f"'{text}' has something after the number; {after} (times are plain {self.unit})", at)
+            return self.otherwise
+        fraction = match[2] or ""
+        number = self._scaled(match[1], fraction)
+        if len(fraction.rstrip("0")) > self.places:
+            number = self._rounded(number)
+            r.error(f"'{text}' has more than {self.places} decimals; it is rounded", at)
+        if not self._scaled(*_halves(self.low)) <= number <= self._scaled(*_halves(self.high)):
+            r.error(f"{text} is outside {self.low}..{self.high} {self.unit}; {after}", at)
+            return self.otherwise
+        if number == 0 and self.raise_zero_to is not None:
+            r.error(f"0 makes no sense here; {self.raise_zero_to} is used", at)
+            return self._scaled(*_halves(self.raise_zero_to))
+        return number
+
+    def _scaled(self, whole: str, fraction: str) -> int:
+        digits = fraction[:12]
+        return int(whole or "0") * self.scale + int(digits or "0") * self.scale // 10 ** len(digits)
+
+    def _rounded(self, number: int) -> int:
+        step = self.scale // 10**self.places
+        return (number + step // 2) // step * step
+
+    def describe(self) -> str:
+        return f"{self.unit.upper()} ({self.low}..{self.high}, {self.places} decimals)"
+
+
+def _halves(number: str) -> tuple[str, str]:
+    whole, _, fraction = number.partition(".")
+    return whole, fraction
+
+
+@dataclass(frozen=True)
+class Text(Argument):
+    """One word, or a quoted string. `longest`: what is beyond is cut off or, with `refuse`, the line is ignored."""
+
+    name: str = "TEXT"
+    required: str = "error"
+    longest: int = 0
+    refuse: bool = False
+    extra: bool = True
+    """Whether further words are passed over silently."""
+    omitted: Any = None
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) < 2 and not self.required:
+            return self.omitted
+        if len(r.words) > 2 and not self.extra:
+            r.error(f"'{r.words[0]}' takes one value; '{r.words[2]}' is ignored", 2)
+        return Argument.read(self, r)
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        if self.longest and len(text.encode("utf-8", "surrogateescape")) > self.longest:
+            if self.refuse:
+                r.error(f"'{text}' is longer than {self.longest} characters; the line is ignored", at)
+                return DROP
+            cut = text.encode("utf-8", "surrogateescape")[: self.longest].decode("utf-8", "surrogateescape")
+            r.error(f"'{text}' is longer than {self.longest} characters; it is cut to '{cut}'", at)
+            return cut
+        return text
+
+    def describe(self) -> str:
+        text = f"{self.name} (at most {self.longest} characters)" if self.longest else self.name
+        return text if self.required else f"[{text}]"
+
+
+@dataclass(frozen=True)
+class InterfaceName(Argument):
+    """The name of a network interface. Whether it exists is judged later."""
+
+    required: str = "error"
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        if len(text.encode("utf-8", "surrogateescape")) > MAX_INTERFACE:
+            r.error(f"'{text}' is longer than {MAX_INTERFACE} characters, too long for an interface name", at)
+            return DROP
+        return text
+
+    def describe(self) -> str:
+        return "INTERFACE"
+
+
+@dataclass(frozen=True)
+class Choice(Argument):
+    """One of a few words; the value is what the word maps to."""
+
+    values: Mapping[str, Any]
+    required: str = "fatal"
+    ignore_case: bool = False
+    otherwise: Any = DROP
+    omitted: Any = None
+    what: str = "value"
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) < 2 and not self.required:
+            return self.omitted
+        return Argument.read(self, r)
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        found = self.values.get(text, DROP)
+        if found is DROP and self.ignore_case:
+            found = next((v for k, v in self.values.items() if k.lower() == text.lower()), DROP)
+        if found is not DROP:
+            return found
+        after = "the line is ignored" if self.otherwise is DROP else f"{self.otherwise} is used"
+        r.error(
+            f"unknown {self.what} '{text}'; {after}",
+            at,
+            suggestion=closest(text, self.values) or f"known: {', '.join(self.values)}",
+        )
+        return self.otherwise
+
+    def describe(self) -> str:
+        text = "|".join(self.values)
+        return text if self.required else f"[{text}]"
+
+
+@dataclass(frozen=True)
+class AddressArgument(Argument):
+    """An IPv4 or IPv6 address."""
+
+    required: str = "fatal"
+    family: Family | None = None
+    multicast: bool = False
+
+    def value(self, r: Reading, text: str, at: int) -> Any:
+        try:
+            address = parse_address(text)
+        except ValueError as error:
+            r.error(f"{error}; the line is ignored", at)
+            return DROP
+        if self.family and family_of(address) != self.family:
+            r.error(f"{text} is not an IPv{self.family} address; the line is ignored", at)
+            return DROP
+        if self.multicast and not is_multicast(address):
+            r.error(f"{text} is not a multicast address; the line is ignored", at)
+            return DROP
+        return address
+
+    def describe(self) -> str:
+        kind = f"IPv{self.family} " if self.family else ""
+        return f"{kind}{'multicast ' if self.multicast else ''}ADDRESS"
+
+
+def is_multicast(address: str) -> bool:
+    """224.0.0.0/4 or ff00::/8."""
+    if ":" in address:
+        return address.startswith("ff")
+    return 224 <= int(address.partition(".")[0]) <= 239
+
+
+@dataclass(frozen=True)
+class Words(Argument):
+    """All the words of the line, as a tuple."""
+
+    name: str = "WORD..."
+    least: int = 1
+    required: str = "error"
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) - 1 < self.least:
+            return self.missing(r)
+        return tuple(r.words[1:])
+
+    def describe(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Custom(Argument):
+    """A line with a grammar of its own, read by a function."""
+
+    reader: Callable[[Reading], Any]
+    shape: str
+    required: str = "error"
+    least: int = 1
+
+    def read(self, r: Reading) -> Any:
+        if len(r.words) - 1 < self.least:
+            return self.missing(r)
+        return self.reader(r)
+
+    def describe(self) -> str:
+        return self.shape
+
+
+def c_integer(text: str) -> int | None:
+    """An integer in C notation (0x.., leading 0 octal); None when it is none."""
+    digits = text.lstrip("+-")
+    if not digits or len(text) - len(digits) > 1:
+        return None
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits.startswith("0") and len(digits) > 1 else 10
+    if "_" in digits:
+        return None
+    try:
+        return -int(digits, base) if text.startswith("-") else int(digits, base)
+    except ValueError:
+        return None
+
+
+def one_of(words: Iterable[str]) -> dict[str, str]:
+    """The values of a Choice whose words mean themselves."""
+    return {word: word for word in words}

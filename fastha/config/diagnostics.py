@@ -1,0 +1,139 @@
+"""What is wrong with a configuration, and where: collected while it is read, rendered as text or JSON.
+
+An error counts: it is something keepalived complains about too, and it decides the exit code. A note never counts.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import IntEnum, StrEnum
+
+import orjson
+
+from fastha.config.source import Line
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    NOTE = "note"
+
+
+class Exit(IntEnum):
+    """keepalived's exit codes of a configuration test, by class of problem."""
+
+    GOOD = 0
+    MISSING_ARGUMENT = 2
+    CANNOT_RUN = 4
+    """The main file cannot be read."""
+    ERRORS = 5
+    SECURITY = 6
+    """Scripts would run without script security, or an include check failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding. `line` and `column` count from 1; 0 when the finding belongs to no line."""
+
+    severity: Severity
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    width: int = 1
+    """Length of the word at `column`."""
+    source: str = ""
+    """The line as it stands in the file."""
+    suggestion: str = ""
+    exit_code: Exit = Exit.ERRORS
+
+    @property
+    def where(self) -> str:
+        """`file:line:column`, as far as known."""
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def text(self) -> str:
+        """For people: one line saying where and what, the source line with a caret, the suggestion."""
+        head = f"{self.where}: " if self.where else ""
+        lines = [f"{head}{self.severity}: {self.message}"]
+        if self.source:
+            shown = self.source.replace("\t", " ")
+            lines.append(f"    {shown}")
+            lines.append("    " + " " * (self.column - 1) + "^" + "~" * (max(self.width, 1) - 1))
+        if self.suggestion:
+            lines.append(f"    {self.suggestion}")
+        return "\n".join(lines)
+
+
+class Report:
+    """Collects the diagnostics of one reading, in the order they were found."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    def error(
+        self,
+        message: str,
+        line: Line | None = None,
+        word: int = 0,
+        *,
+        suggestion: str = "",
+        exit_code: Exit = Exit.ERRORS,
+    ) -> None:
+        """Something keepalived reports too. `word` is the index of the word in the line that is meant."""
+        self._add(Severity.ERROR, message, line, word, suggestion, exit_code)
+
+    def note(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
+        """Worth saying, but no reason to fail a test of the file."""
+        self._add(Severity.NOTE, message, line, word, suggestion, Exit.GOOD)
+
+    def _add(
+        self, severity: Severity, message: str, line: Line | None, word: int, suggestion: str, exit_code: Exit
+    ) -> None:
+        if line is None:
+            place: dict[str, object] = {}
+        else:
+            column, width = line.locate(word)
+            place = {
+                "file": line.file.name,
+                "line": line.number,
+                "column": column,
+                "width": width,
+                "source": line.file.physical(line.number),
+            }
+        self.diagnostics.append(
+            Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, **place)  # type: ignore[arg-type]
+        )
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code(self.diagnostics)
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """keepalived's: a keyword without its argument ends the reading at once with 2; else the highest class wins."""
+    codes = {int(d.exit_code) for d in diagnostics if d.severity is Severity.ERROR}
+    if Exit.MISSING_ARGUMENT in codes:
+        return int(Exit.MISSING_ARGUMENT)
+    return max(codes, default=0)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A suggestion: the word of `known` that `word` was probably meant to be, or nothing."""
+    candidates = list(known)
+    lowered = {name.lower(): name for name in candidates}
+    if word.lower() in lowered:
+        return f"did you mean '{lowered[word.lower()]}'? (case matters)"
+    found = difflib.get_close_matches(word, candidates, n=1, cutoff=0.7)
+    return f"did you mean '{found[0]}'?" if found else ""
+
+
+def render_text(diagnostics: Iterable[Diagnostic]) -> str:
+    """All of them for a terminal or a log, each as `Diagnostic.text`."""
+    return "\n".join(d.text() for d in diagnostics)
+
+
+def render_json(diagnostics: Iterable[Diagnostic]) -> bytes:
+    """A JSON array of objects with the fields of `Diagnostic`."""
+    return orjson.dumps([asdict(d) for d in diagnostics], option=orjson.OPT_INDENT_2)

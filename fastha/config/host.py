@@ -1,0 +1,85 @@
+"""What the configuration may ask of the machine it is read on.
+
+`system.host` answers from the real machine; tests make a machine up. Nothing here changes anything.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from fastha.model.net import Address
+
+
+class Interface(NamedTuple):
+    """A network interface as the configuration needs to know it."""
+
+    name: str
+    up: bool = True
+    loopback: bool = False
+    multicast: bool = True
+    kind: str = ""
+    """`macvlan`, `ipvlan`, `vrf`, ...; empty for hardware."""
+    mtu: int = 1500
+
+
+class User(NamedTuple):
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    """Supplementary groups."""
+
+
+class FileInfo(NamedTuple):
+    """What stat(2) says of a path; `mode` has the type bits."""
+
+    mode: int
+    uid: int
+    gid: int
+
+
+class Host(Protocol):
+    """The machine, read only. Methods that return None say so: there is no such thing."""
+
+    def read_file(self, path: str) -> bytes:
+        """The whole file; OSError when it cannot be read."""
+
+    def read_head(self, path: str, size: int) -> bytes:
+        """At most `size` bytes of its beginning; OSError when it cannot be read."""
+
+    def glob(self, pattern: str) -> list[str]:
+        """Paths that match `pattern` (shell wildcards and {a,b}), in order; a pattern without wildcards is itself."""
+
+    def stat(self, path: str) -> FileInfo | None:
+        """Following symbolic links."""
+
+    def lstat(self, path: str) -> FileInfo | None:
+        """Not following a symbolic link at the end."""
+
+    def realpath(self, path: str) -> str | None:
+        """The path with every symbolic link resolved; None when it does not exist."""
+
+    def interfaces(self) -> Mapping[str, Interface]: ...
+
+    def user(self, name: str) -> User | None: ...
+
+    def group(self, name: str) -> int | None:
+        """The number of a group."""
+
+    def identity(self) -> User:
+        """Whom this process runs as."""
+
+    def hostname(self) -> str: ...
+
+    def environment(self, name: str) -> str | None: ...
+
+    def resolve(self, name: str) -> Address | None:
+        """The first address of a host name."""
+
+    def random(self, low: int, high: int) -> int:
+        """A number of [low, high], drawn anew at each call."""
+
+    def cpus(self) -> int:
+        """How many processors are online."""
+
+    def uptime(self) -> float:
+        """Seconds since the machine booted."""

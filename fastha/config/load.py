@@ -1,0 +1,115 @@
+"""The way in: a path -> Loaded, with the Plan, everything found on the way, and keepalived's exit code."""
+
+from dataclasses import dataclass
+
+from fastha.config.diagnostics import Diagnostic, Exit, Report
+from fastha.config.host import Host
+from fastha.config.parse import Parser
+from fastha.config.preprocess import Preprocessor
+from fastha.config.schema.entry import Word
+from fastha.config.semantics.context import Context
+from fastha.config.semantics.lvs import lvs_part
+from fastha.config.semantics.process import fifos, mail, supervisor_plan
+from fastha.config.semantics.scripts import Scripts
+from fastha.config.semantics.tracking import Tracking
+from fastha.config.semantics.vrrp import vrrp_notifies, vrrp_plan
+from fastha.config.source import Line
+from fastha.config.tree import Node
+from fastha.model.plan import Plan, RunnerPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What came of reading a configuration.
+
+    `plan` is there even when lines were in error (they are dropped, as keepalived does) and None when keepalived would
+    not run the configuration at all; `refused` says why, each reason also being a diagnostic.
+    """
+
+    plan: Plan | None
+    diagnostics: list[Diagnostic]
+    exit_code: int
+    notes_not_in_effect: list[str]
+    """One line per word that is read and checked and does nothing yet, for the log at start; those that change what an
+    object is for come first and begin with `WARNING: `."""
+    refused: list[str]
+    needs_vrrp: bool = False
+    needs_checker: bool = False
+
+
+def load(path: str, host: Host, *, config_id: str | None = None, log_detail: bool = False) -> Loaded:
+    """Read `path` with everything it includes and judge it. Never raises for what stands in a file.
+
+    `config_id` (option -i) is what `@id` conditions compare with; by default the host name up to the first dot.
+    `log_detail` (option -D) goes into the Plan.
+    """
+    report = Report()
+    source = Preprocessor(host, config_id or host.hostname().partition(".")[0], report)
+    try:
+        source.read(path)
+    except OSError as error:
+        report.error(f"cannot read {path}: {error.strerror or error}", exit_code=Exit.CANNOT_RUN)
+        return _nothing(report)
+    except ValueError as error:
+        report.error(f"cannot read {path!r}: {error}", exit_code=Exit.CANNOT_RUN)
+        return _nothing(report)
+    parser = Parser(source.lines, report)
+    root = parser.parse()
+    notes = _pending_notes(parser.pending, report)
+    plan, refused = _plan(host, report, root, log_detail=log_detail)
+    return Loaded(
+        plan=plan,
+        diagnostics=report.diagnostics,
+        exit_code=report.exit_code,
+        notes_not_in_effect=notes,
+        refused=refused,
+        needs_vrrp=any(root.blocks(path) for path in ("vrrp_instance", "static_ipaddress", "static_routes")),
+        needs_checker=bool(root.blocks("virtual_server")),
+    )
+
+
+def _nothing(report: Report) -> Loaded:
+    return Loaded(
+        plan=None,
+        diagnostics=report.diagnostics,
+        exit_code=report.exit_code,
+        notes_not_in_effect=[],
+        refused=[d.message for d in report.diagnostics],
+    )
+
+
+def _plan(host: Host, report: Report, root: Node, *, log_detail: bool) -> tuple[Plan | None, list[str]]:
+    ctx = Context(host, report, root)
+    scripts = Scripts(ctx)
+    tracking = Tracking(ctx, scripts)
+    vrrp = vrrp_plan(ctx, scripts, tracking, log_detail=log_detail)
+    lvs = lvs_part(ctx, scripts, tracking)
+    supervisor = supervisor_plan(ctx, scripts)
+    runner = RunnerPlan(
+        router_id=supervisor.router_id,
+        track_scripts=tracking.scripts(),
+        track_files=tracking.files(),
+        track_processes=tracking.processes(),
+        notifies=(*vrrp_notifies(ctx, scripts, vrrp), *lvs.notifies),
+        fifos=fifos(ctx, scripts),
+        mail=mail(ctx),
+    )
+    scripts.judge()
+    if ctx.refused:
+        return None, ctx.refused
+    return Plan(supervisor=supervisor, vrrp=vrrp, checker=lvs.checker, runner=runner), []
+
+
+def _pending_notes(pending: dict[tuple[str, str], tuple[Word, Line]], report: Report) -> list[str]:
+    """Says of each word not yet in effect, once, where it stands and what that means."""
+    loud, quiet = [], []
+    for (block, name), (word, line) in pending.items():
+        where = "" if block == "root" else f" of {block}"
+        message = f"'{name}'{where} is not yet in effect: {word.pending}"
+        report.note(message, line)
+        text = f"{line.file.name}:{line.number}: {message}"
+        if word.loud:
+            loud.append(f"WARNING: {text}")
+        else:
+            quiet.append(text)
+    return loud + quiet

@@ -1,0 +1,234 @@
+"""Files into logical lines: comments, conditions (`@id`), definitions, repetitions, includes, braces.
+
+Nearly every line of a real file needs none of this. Such a line is split once per distinct text, and equal lines share
+their words, which the parser uses to read a repeated statement only once.
+"""
+
+from collections.abc import Sequence
+
+from fastha.config.diagnostics import Exit, Report
+from fastha.config.expand import DEFINITION, Definitions
+from fastha.config.host import Host
+from fastha.config.lexer import split, strip_comment
+from fastha.config.source import Line, SourceFile
+
+MAX_LINE = 1023
+"""Longest line in bytes, as in keepalived."""
+MAX_INCLUDES = 64
+"""Depth of includes before they are taken for a circle."""
+
+READ, MATCH, WILDCARD, BRACE = "read", "match", "wildcard_match", "brace_match"
+CHECKS = (READ, MATCH, WILDCARD, BRACE)
+INCLUDES = {
+    "include": frozenset[str](),
+    "includer": frozenset({READ}),
+    "includem": frozenset({READ, MATCH}),
+    "includew": frozenset({READ, MATCH, WILDCARD}),
+    "includeb": frozenset({READ, BRACE}),
+    "includea": frozenset(CHECKS),
+}
+Segments = list[tuple[list[str], str]]
+
+
+class Preprocessor:
+    """Reads a configuration into `lines`; what is wrong goes to the report."""
+
+    def __init__(self, host: Host, config_id: str, report: Report) -> None:
+        self.lines: list[Line] = []
+        self._host = host
+        self._config_id = config_id
+        self._report = report
+        self._definitions = Definitions(host, config_id, self._complain)
+        self._cache: dict[str, Segments | None] = {}
+        self._checks: frozenset[str] = frozenset()
+        self._depth = 0
+        self._at: Line | None = None
+        """The line that a complaint is about."""
+
+    def read(self, path: str) -> None:
+        """The main file with everything it includes. OSError when it cannot be read."""
+        self._file(path, self._host.read_file(path), None)
+
+    def _complain(self, message: str) -> None:
+        self._report.error(message, self._at)
+
+    def _file(self, path: str, data: bytes, parent: Line | None) -> None:
+        file = SourceFile(path, data.decode("utf-8", "surrogateescape"), parent)
+        checks = self._checks
+        body: list[str] = []
+        defining: str | None = None
+        cache, lines = self._cache, self.lines
+        append = lines.append
+        for number, text in enumerate(file.lines, 1):
+            segments = cache.get(text)
+            if segments is not None and defining is None:
+                for words, part in segments:
+                    append(Line(words, part, file, number, len(lines)))
+                continue
+            self._at = Line([text], text, file, number, len(lines))
+            if not self._acceptable(text):
+                continue
+            if defining is not None:
+                if _continues(strip_comment(text).strip(), body):
+                    continue
+                self._definitions.define(defining, [line for line in body if line] or [""])
+                defining = None
+                continue
+            if text not in cache:
+                cache[text] = segments = _easy(text)
+                if segments is not None:
+                    for words, part in segments:
+                        append(Line(words, part, file, number, len(lines)))
+                    continue
+            defining = self._hard(strip_comment(text).strip(" \t\r\v\f"), file, number, body)
+        if defining is not None:
+            self._definitions.define(defining, [line for line in body if line] or [""])
+        self._checks = checks
+
+    def _acceptable(self, text: str) -> bool:
+        """False, and said, when keepalived would not read this line at all."""
+        if len(text) > MAX_LINE // 4 and len(text.encode("utf-8", "surrogateescape")) > MAX_LINE:
+            self._complain(f"the line is longer than {MAX_LINE} bytes; it is ignored")
+            return False
+        if "\0" in text:
+            self._complain("the line has a NUL byte; it is ignored")
+            return False
+        return True
+
+    def _hard(self, text: str, file: SourceFile, number: int, body: list[str]) -> str | None:
+        """A line that needs more than splitting. Returns the name of a definition that goes on in the next lines."""
+        for _ in range(MAX_INCLUDES):
+            if text.startswith("@"):
+                head, _, text = text.replace("\t", " ").partition(" ")
+                negated = head.startswith("@^")
+                if (head[2 if negated else 1 :] == self._config_id) == negated:
+                    return None
+                text = text.strip()
+            definition = DEFINITION.match(text)
+            if definition:
+                del body[:]
+                if _continues(definition[2], body):
+                    return definition[1]
+                self._definitions.define(definition[1], body or [""])
+                return None
+            if text.startswith("~"):
+                self._repeat(text, file, number, body)
+                return None
+            if "$" not in text:
+                break
+            expanded = self._definitions.expand(text, file.directory)
+            if len(expanded) > 1:
+                for line in expanded:
+                    self._hard(strip_comment(line).strip(), file, number, body)
+                return None
+            if expanded[0] == text:
+                break
+            text = strip_comment(expanded[0]).strip()
+        self._statement(text, file, number)
+        return None
+
+    def _repeat(self, text: str, file: SourceFile, number: int, body: list[str]) -> None:
+        try:
+            for line in self._definitions.repeat(text, file.directory):
+                self._hard(line, file, number, body)
+        except ValueError as error:
+            self._complain(f"{error}; the line is ignored")
+
+    def _statement(self, text: str, file: SourceFile, number: int) -> None:
+        """An expanded line: an include, or words."""
+        words = text.split(None, 1)
+        if words and words[0] in INCLUDES:
+            self._include(words[0], words[1].strip().strip('"') if len(words) > 1 else "", file, number)
+            return
+        if words and words[0] == "include_check":
+            self._include_check(text.split()[1:])
+        try:
+            segments = split(text)
+        except ValueError:
+            self._complain("a double quote is not closed; the rest of the line is ignored")
+            text = text[: text.rindex('"')]
+            segments = split(text)
+        for part_words, part in segments:
+            self.lines.append(Line(part_words, part, file, number, len(self.lines)))
+
+    def _include_check(self, words: Sequence[str]) -> None:
+        """global_defs include_check: what later includes must fulfil. Its words are judged by the parser."""
+        if not words:
+            self._checks = frozenset(CHECKS)
+        for word in words:
+            name = word.lstrip("+-")
+            if name not in CHECKS:
+                continue
+            if word.startswith("-"):
+                self._checks -= {name}
+            elif word.startswith("+"):
+                self._checks |= {name}
+            else:
+                self._checks = frozenset({READ, name})
+
+    def _include(self, keyword: str, pattern: str, file: SourceFile, number: int) -> None:
+        at = Line([keyword, pattern], f"{keyword} {pattern}", file, number, len(self.lines))
+        if not pattern:
+            self._report.error(f"'{keyword}' needs the name of a file", at)
+            return
+        if self._depth >= MAX_INCLUDES:
+            self._report.error(f"includes are nested deeper than {MAX_INCLUDES}: '{pattern}' is ignored", at, 1)
+            return
+        checks = self._checks | INCLUDES[keyword]
+        full = pattern if pattern.startswith("/") or file.directory == "." else f"{file.directory}/{pattern}"
+        paths = self._host.glob(full)
+        wild = any(mark in pattern for mark in "*?[")
+        if not paths:
+            message = f"no file matches '{pattern}'"
+            if (WILDCARD if wild else MATCH) in checks or (BRACE in checks and "{" in pattern):
+                self._report.error(message, at, 1, exit_code=Exit.SECURITY)
+            else:
+                self._report.note(message, at, 1)
+        self._depth += 1
+        for path in paths:
+            self._include_file(path, checks, at)
+        self._depth -= 1
+
+    def _include_file(self, path: str, checks: frozenset[str], at: Line) -> None:
+        info = self._host.stat(path)
+        problem = ""
+        if info is None:
+            problem = f"'{path}' does not exist"
+        elif info.mode & 0o170000 != 0o100000:
+            problem = f"'{path}' is not a regular file"
+        elif info.mode & 0o111:
+            problem = f"'{path}' is executable"
+        if not problem:
+            try:
+                data = self._host.read_file(path)
+            except OSError as error:
+                problem = f"'{path}' cannot be read: {error.strerror}"
+        if not problem:
+            self._file(path, data, at)
+        elif READ in checks:
+            self._report.error(f"{problem}; it is not included", at, 1, exit_code=Exit.SECURITY)
+        else:
+            self._report.note(f"{problem}; it is not included", at, 1)
+
+
+def _continues(text: str, body: list[str]) -> bool:
+    """Adds a line of a definition's body; True when a backslash says that it goes on."""
+    if text.endswith("\\"):
+        body.append(text[:-1].strip())
+        return True
+    body.append(text.strip())
+    return False
+
+
+def _easy(text: str) -> Segments | None:
+    """The logical lines of a line that depends on nothing but itself; None for the others."""
+    if "#" in text or "!" in text:
+        text = strip_comment(text)
+    if "$" in text or "@" in text or "~" in text or "include" in text:
+        stripped = text.lstrip(" \t\r\v\f")
+        if "$" in text or stripped.startswith(("@", "~", "include")):
+            return None
+    try:
+        return split(text)
+    except ValueError:
+        return None

@@ -1,0 +1,546 @@
+"""The checkers of a real server, and the SSL block."""
+
+from fastha.config.arguments import (
+    UINT,
+    AddressArgument,
+    Bool,
+    Choice,
+    Custom,
+    Decimal,
+    Flag,
+    Integer,
+    InterfaceName,
+    Text,
+    Words,
+    one_of,
+)
+from fastha.config.schema.entry import Block, Repeat, Status, Word
+from fastha.config.schema.http import digest, hex_octets, reply_pattern, stack, status_codes
+from fastha.config.schema.weights import file_check_weight
+from fastha.config.script import Account, Script
+
+PENDING = Status.PENDING
+NO_CHECK = "the checker itself is not there yet"
+NO_REGEX = "bodies are not searched; the url is judged by status and digest only"
+ABOVE = "the real server's"
+
+
+def _pending(words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The same words in a checker that is not there yet."""
+    return tuple(
+        Word(
+            name=w.name,
+            arguments=w.arguments,
+            default=w.default,
+            effect=w.effect,
+            example=w.example,
+            opens=w.opens,
+            store=w.store,
+            repeat=w.repeat,
+            deprecated=w.deprecated,
+            status=PENDING,
+            pending=NO_CHECK,
+        )
+        for w in words
+    )
+
+
+def timing(retry: str, delay: str) -> tuple[Word, ...]:
+    """What every checker has. `retry` and `delay`: defaults when nothing is said above."""
+    return (
+        Word(
+            name="retry",
+            arguments=Integer(0, UINT, "COUNT", required="error", strict=False),
+            default=f"{ABOVE}, else {retry}",
+            effect="Further attempts before a check that has succeeded counts as failed.",
+            example="retry 3",
+        ),
+        Word(
+            name="delay_before_retry",
+            arguments=Decimal("0", required="error"),
+            default=f"{ABOVE}, else {delay}",
+            effect="Pause before each further attempt.",
+            example="delay_before_retry 2",
+        ),
+        Word(
+            name="warmup",
+            arguments=Decimal("0", required="error"),
+            default=f"{ABOVE}, else delay_loop",
+            effect="The first run comes at a random moment of this time.",
+            example="warmup 5",
+        ),
+        Word(
+            name="delay_loop",
+            arguments=Decimal("0.000001", required="error"),
+            default=ABOVE,
+            effect="Time from one check to the next.",
+            example="delay_loop 6",
+        ),
+        Word(
+            name="alpha",
+            arguments=Bool(),
+            default=ABOVE,
+            effect="Counts as failed until it has succeeded once.",
+            example="alpha",
+        ),
+        Word(
+            name="log_all_failures",
+            arguments=Bool(),
+            default="checker_log_all_failures",
+            effect="Logs every failed attempt, not only the deciding one.",
+            example="log_all_failures",
+        ),
+    )
+
+
+CONNECTION = (
+    Word(
+        name="connect_ip",
+        arguments=AddressArgument("error"),
+        default="the real server's address",
+        effect="Address to check instead.",
+        example="connect_ip 192.0.2.31",
+    ),
+    Word(
+        name="connect_port",
+        arguments=Integer(1, 65535, "PORT", required="error", strict=False),
+        default="the real server's port",
+        effect="Port to check instead.",
+        example="connect_port 8080",
+    ),
+    Word(
+        name="bindto",
+        arguments=AddressArgument("error"),
+        default="the kernel's choice",
+        effect="Source address of the check.",
+        example="bindto 192.0.2.1",
+    ),
+    Word(
+        name="bind_port",
+        arguments=Integer(1, 65535, "PORT", required="error", strict=False),
+        default="any free one",
+        effect="Source port, together with bindto.",
+        example="bind_port 1025",
+    ),
+    Word(
+        name="bind_if",
+        arguments=InterfaceName(),
+        default="none",
+        effect="Interface the check leaves by.",
+        example="bind_if eth1",
+    ),
+    Word(
+        name="connect_timeout",
+        arguments=Decimal("0.000001", required="error"),
+        default=ABOVE,
+        effect="Longest wait for the connection, and again for the reply.",
+        example="connect_timeout 3",
+    ),
+    Word(
+        name="fwmark",
+        arguments=Integer(0, UINT, "MARK", required="error", strict=False),
+        default="0: none",
+        effect="Mark on the packets of the check.",
+        example="fwmark 7",
+    ),
+)
+
+TCP_CHECK = Block(path="TCP_CHECK", words=CONNECTION + timing("1", "1"))
+OPTION_WORDS = one_of(
+    ["allow_empty_class", "alt_bsux", "auto_callout", "caseless", "dollar_endonly", "dotall", "dupnames", "extended", "firstline", "match_unset_backref", "multiline", "never_ucp", "never_utf", "no_auto_capture", "no_auto_possess", "no_dotstar_anchor", "no_start_optimize", "ucp", "ungreedy", "utf", "never_backslash_c", "alt_circumflex", "alt_verbnames", "use_offset_limit"]
+)
+
+URL = (
+    Word(
+        name="path",
+        arguments=Text("PATH"),
+        default="none; needed",
+        effect="What is asked for, word for word.",
+        example="path /health",
+    ),
+    Word(
+        name="digest",
+        arguments=Custom(digest, "MD5 (32 hexadecimal digits)"),
+        default="not compared",
+        effect="MD5 that the body must have; `fastha genhash` computes it.",
+        example="digest 9b3a0c85a887a256d6939da88aabd8cd",
+    ),
+    Word(
+        name="status_code",
+        arguments=Custom(status_codes, "CODE|LOW-HIGH... (100..599)"),
+        default="200-299",
+        effect="Status codes that are good; further lines add to them.",
+        repeat=Repeat.MANY,
+        example="status_code 200 301-302",
+    ),
+    Word(
+        name="virtualhost",
+        arguments=Text("NAME"),
+        default="the checker's",
+        effect="Host header.",
+        example="virtualhost www.example.net",
+    ),
+    *(
+        Word(
+            name=name,
+            arguments=arguments,
+            default=default,
+            effect=effect,
+            status=PENDING,
+            pending=NO_REGEX,
+            loud=name == "regex",
+            example=example,
+        )
+        for name, arguments, default, effect, example in (
+            (
+                "regex",
+                Text("PATTERN", extra=False),
+                "none",
+                "Pattern (PCRE2) that the body must contain.",
+                'regex "all is well"',
+            ),
+            ("regex_no_match", Flag(), "off", "The body must not contain it.", "regex_no_match"),
+            ("regex_options", Words("OPTION...", 0, ""), "none", "PCRE2 options.", "regex_options caseless dotall"),
+            (
+                "regex_min_offset",
+                Integer(0, 2**63, "OCTETS", required="error", otherwise=0),
+                "0",
+                "Where the search begins.",
+                "regex_min_offset 100",
+            ),
+            (
+                "regex_max_offset",
+                Integer(0, 2**63, "OCTETS", required="error", otherwise=0),
+                "the end",
+                "Where a match must begin at the latest.",
+                "regex_max_offset 5000",
+            ),
+            (
+                "regex_stack",
+                Custom(stack, "START MAX (octets)", least=2),
+                "the library's",
+                "Memory for the matcher.",
+                "regex_stack 32768 1048576",
+            ),
+        )
+    ),
+)
+
+HTTP = (
+    *CONNECTION,
+    *timing("1", "3"),
+    Word(
+        name="nb_get_retry",
+        arguments=Integer(0, UINT, "COUNT", required="error", strict=False),
+        default="as retry",
+        effect="Older spelling of retry.",
+        store="retry",
+        deprecated="retry",
+        example="nb_get_retry 3",
+    ),
+    Word(
+        name="virtualhost",
+        arguments=Text("NAME"),
+        default="the real server's, else the virtual server's, else address and port",
+        effect="Host header of urls that name none.",
+        example="virtualhost www.example.net",
+    ),
+    Word(
+        name="http_protocol",
+        arguments=Choice(
+            {"1.0": "1.0", "1.0C": "1.0C", "1.0c": "1.0C", "1.1": "1.1"}, required="error", what="version"
+        ),
+        default="1.0",
+        effect="Version of the request; 1.0C and 1.1 ask for the connection to be closed.",
+        example="http_protocol 1.1",
+    ),
+    Word(
+        name="fast_recovery",
+        arguments=Bool(),
+        default="false",
+        effect="A recovering server's urls are fetched one after the other at once.",
+        example="fast_recovery",
+    ),
+)
+SNI = (
+    Word(
+        name="enable_sni",
+        arguments=Bool(),
+        default="false",
+        effect="Names the host in the TLS handshake.",
+        example="enable_sni",
+    ),
+    Word(
+        name="sni_name",
+        arguments=Text("NAME", required="", omitted=""),
+        default="the virtualhost",
+        effect="That name; turns enable_sni on.",
+        example="sni_name www.example.net",
+    ),
+)
+TLS = (
+    Word(
+        name="tls_compliant",
+        arguments=Bool(),
+        default="false",
+        effect="Ends the TLS session in form (close_notify).",
+        status=PENDING,
+        pending=NO_CHECK,
+        example="tls_compliant",
+    ),
+)
+
+
+def _url(opens: str) -> Word:
+    return Word(
+        name="url",
+        opens=opens,
+        repeat=Repeat.MANY,
+        default="none; needed",
+        effect="A page to fetch; several are fetched in turn.",
+        example="url { path /health  status_code 200 }",
+    )
+
+
+HTTP_GET = Block(
+    path="HTTP_GET",
+    words=(
+        *HTTP,
+        *(
+            Word(
+                name=w.name,
+                arguments=w.arguments,
+                default=w.default,
+                effect=f"{w.effect} Nothing here, where there is no TLS.",
+                status=Status.NO_EFFECT,
+                example=w.example,
+            )
+            for w in SNI
+        ),
+        _url("HTTP_GET.url"),
+    ),
+)
+SSL_GET = Block(path="SSL_GET", words=(*_pending((*HTTP, *SNI, _url("SSL_GET.url"))), *TLS))
+
+MISC_CHECK = Block(
+    path="MISC_CHECK",
+    words=(
+        *timing("0", "1"),
+        Word(
+            name="misc_path",
+            arguments=Script(account=False),
+            default="none; needed",
+            effect="Program to run; exit 0 is good.",
+            example='misc_path "/usr/local/bin/check 192.0.2.21"',
+        ),
+        Word(
+            name="misc_timeout",
+            arguments=Integer(0, 4294, "SECONDS", required="error", strict=False),
+            default="delay_loop of the virtual server",
+            effect="Longest run; then it is ended and counts as failed.",
+            example="misc_timeout 5",
+        ),
+        Word(
+            name="misc_dynamic",
+            default="off",
+            effect="Exit codes 2 to 255 are good and set the weight to the code minus 2.",
+            example="misc_dynamic",
+        ),
+        Word(
+            name="user",
+            arguments=Account(),
+            default="script_user",
+            effect="Account the program runs under.",
+            example="user nobody",
+        ),
+    ),
+)
+
+SMTP_OPTIONS = _pending(CONNECTION + timing("1", "1"))
+SMTP_CHECK = Block(
+    path="SMTP_CHECK",
+    words=(
+        *SMTP_OPTIONS,
+        *_pending(
+            (
+                Word(
+                    name="helo_name",
+                    arguments=Text("NAME"),
+                    default="smtpchecker.keepalived.org",
+                    effect="Name given in HELO.",
+                    example="helo_name lvs.example.net",
+                ),
+                Word(
+                    name="host",
+                    opens="SMTP_CHECK.host",
+                    repeat=Repeat.MANY,
+                    default="none",
+                    effect="Older way to name another target.",
+                    deprecated="a second SMTP_CHECK",
+                    example="host { connect_ip 192.0.2.31 }",
+                ),
+            )
+        ),
+    ),
+)
+
+DNS_CHECK = Block(
+    path="DNS_CHECK",
+    words=_pending(
+        (
+            *CONNECTION,
+            *timing("3", "delay_loop"),
+            Word(
+                name="type",
+                arguments=Choice(
+                    one_of(["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"]),
+                    required="error",
+                    ignore_case=True,
+                    what="record type",
+                ),
+                default="SOA",
+                effect="Record type asked for.",
+                example="type A",
+            ),
+            Word(
+                name="name",
+                arguments=Text("NAME"),
+                default="the root",
+                effect="Name asked for.",
+                repeat=Repeat.FIRST,
+                example="name example.net",
+            ),
+        )
+    ),
+)
+
+UDP_CHECK = Block(
+    path="UDP_CHECK",
+    words=_pending(
+        (
+            *CONNECTION,
+            *timing("1", "1"),
+            Word(
+                name="payload",
+                arguments=Custom(hex_octets, "HEX..."),
+                default="32 octets of text",
+                effect="What is sent.",
+                example="payload 00 01 0a",
+            ),
+            Word(
+                name="require_reply",
+                arguments=Custom(reply_pattern, "[HEX... (x for any digit)]", required="", least=0),
+                default="no reply needed",
+                effect="An answer must come, and begin like this.",
+                example="require_reply 00 xx",
+            ),
+            Word(
+                name="min_reply_length",
+                arguments=Integer(0, 65535, "OCTETS", required="error"),
+                default="0",
+                effect="Shortest good answer.",
+                example="min_reply_length 4",
+            ),
+            Word(
+                name="max_reply_length",
+                arguments=Integer(0, 65535, "OCTETS", required="error"),
+                default="255",
+                effect="Longest good answer.",
+                example="max_reply_length 512",
+            ),
+        )
+    ),
+)
+
+PING_CHECK = Block(path="PING_CHECK", words=_pending(CONNECTION + timing("1", "1")))
+
+FILE_CHECK = Block(
+    path="FILE_CHECK",
+    words=_pending(
+        (
+            Word(
+                name="track_file",
+                arguments=Text("NAME"),
+                default="none; needed",
+                effect="The file, defined before with track_file.",
+                example="track_file drain",
+            ),
+            Word(
+                name="weight",
+                arguments=Custom(file_check_weight, "WEIGHT [reverse|noreverse]"),
+                default="the track_file's",
+                effect="The value times this is added to the server's weight.",
+                example="weight 1",
+            ),
+        )
+    ),
+)
+
+BFD_CHECK = Block(
+    path="BFD_CHECK",
+    words=_pending(
+        (
+            Word(
+                name="name",
+                arguments=Text("NAME", extra=False),
+                default="none; needed",
+                effect="The session, defined before with bfd_instance.",
+                example="name peer1",
+            ),
+            Word(
+                name="alpha",
+                arguments=Bool(),
+                default=ABOVE,
+                effect="Counts as failed until the session is up.",
+                example="alpha",
+            ),
+        )
+    ),
+)
+
+SSL = Block(
+    path="SSL",
+    words=_pending(
+        tuple(
+            Word(name=name, arguments=Text(shape), default="none", effect=effect, example=example)
+            for name, shape, effect, example in (
+                ("password", "TEXT", "Pass phrase of the key.", "password secret"),
+                ("ca", "PATH", "Certificates of trusted authorities.", "ca /etc/ssl/ca.pem"),
+                ("certificate", "PATH", "Our certificate as a client.", "certificate /etc/ssl/lvs.pem"),
+                ("key", "PATH", "Its key.", "key /etc/ssl/lvs.key"),
+            )
+        )
+    ),
+)
+
+CHECKER_BLOCKS = (
+    TCP_CHECK,
+    HTTP_GET,
+    SSL_GET,
+    MISC_CHECK,
+    SMTP_CHECK,
+    DNS_CHECK,
+    UDP_CHECK,
+    PING_CHECK,
+    FILE_CHECK,
+    BFD_CHECK,
+)
+BLOCKS = (
+    *CHECKER_BLOCKS,
+    Block(path="HTTP_GET.url", words=URL),
+    Block(path="SSL_GET.url", words=_pending((*URL, *TLS))),
+    Block(path="SMTP_CHECK.host", words=SMTP_OPTIONS),
+    SSL,
+)
+
+ROOT_WORDS = (
+    Word(
+        name="SSL",
+        opens="SSL",
+        effect="Certificate and key that SSL_GET checks present.",
+        default="none",
+        status=PENDING,
+        pending="there is no SSL_GET yet",
+        example="SSL { certificate /etc/ssl/lvs.pem  key /etc/ssl/lvs.key }",
+    ),
+)

@@ -1,0 +1,77 @@
+"""Digests, status codes, hexadecimal octets."""
+
+import re
+from typing import Any
+
+from fastha.config.arguments import DROP, Reading
+
+CODE = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
+
+
+def digest(r: Reading) -> Any:
+    """16 bytes of MD5."""
+    text = r.words[1]
+    if len(text) != 32:
+        r.error(f"a digest has 32 digits; '{text}' has {len(text)}; the line is ignored")
+        return DROP
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        r.error(f"'{text}' is not hexadecimal; the line is ignored")
+        return DROP
+
+
+def status_codes(r: Reading) -> Any:
+    """Inclusive ranges; a bad word is reported and left out."""
+    ranges = []
+    for at, text in enumerate(r.words[1:], 1):
+        match = CODE.fullmatch(text)
+        low = int(match[1]) if match else 0
+        high = int(match[2] or match[1]) if match else 0
+        if not 100 <= low <= high <= 599:
+            r.error(f"'{text}' is no status code or range of 100..599; it is ignored", at)
+            continue
+        ranges.append((low, high))
+    return tuple(ranges)
+
+
+def _octets(r: Reading, alphabet: str) -> list[str] | None:
+    """Two characters per octet: blanks end one, a lone digit is one."""
+    octets: list[str] = []
+    for at, text in enumerate(r.words[1:], 1):
+        if not all(c in alphabet for c in text.lower()):
+            r.error(f"'{text}' is not hexadecimal", at)
+            return None
+        octets += [text[i : i + 2].rjust(2, "0") for i in range(0, len(text), 2)]
+    return octets
+
+
+def hex_octets(r: Reading) -> Any:
+    octets = _octets(r, "0123456789abcdef")
+    return DROP if octets is None else bytes.fromhex("".join(octets))
+
+
+def reply_pattern(r: Reading) -> Any:
+    """Pairs (value, mask) per octet; empty: any answer."""
+    octets = _octets(r, "0123456789abcdefx")
+    if octets is None:
+        return ()
+    return tuple(
+        (
+            int(octet.lower().replace("x", "0"), 16),
+            int("".join("0" if c in "xX" else "f" for c in octet), 16),
+        )
+        for octet in octets
+    )
+
+
+def stack(r: Reading) -> Any:
+    """(start, max) octets."""
+    if len(r.words) != 3 or not (r.words[1].isdecimal() and r.words[2].isdecimal()):
+        r.error("'regex_stack' takes two numbers; the line is ignored")
+        return DROP
+    start, most = int(r.words[1]), int(r.words[2])
+    if start > most:
+        r.error(f"{start} is above {most}; the line is ignored")
+        return DROP
+    return start, most

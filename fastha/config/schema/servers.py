@@ -1,0 +1,139 @@
+"""Addresses of services and servers, forwarding methods, persistence masks."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
+
+from fastha.config.arguments import DROP, UINT, Integer, Reading, closest
+from fastha.model.net import Address, parse_address
+from fastha.model.plan import Forwarding, Method, TunnelType
+
+PORT = Integer(0, 65535, "PORT")
+GUE_PORT = Integer(1, 65535, "PORT")
+CHECKSUMS = {"nocsum": 0, "csum": 1, "remcsum": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualKey:
+    """What a virtual_server is: an address with a port, a mark, or a group."""
+
+    address: Address | None = None
+    port: int = 0
+    fwmark: int = 0
+    group: str = ""
+    marked: bool = False
+
+
+def _address(r: Reading, at: int, what: str) -> Any:
+    text = r.words[at]
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        host, _, port = text.rpartition(":")
+        hint = f"write the port as a word of its own: '{host} {port}'" if host and port.isdecimal() else ""
+        r.error(f"{error}; the {what} is skipped", at, suggestion=hint)
+        return DROP
+
+
+def server(r: Reading) -> Any:
+    """ADDRESS [PORT]."""
+    if len(r.words) < 2:
+        r.error(f"'{r.words[0]}' needs an address", 0)
+        return DROP
+    address = _address(r, 1, "server")
+    port = PORT.value(r, r.words[2], 2) if len(r.words) > 2 else 0
+    return DROP if address is DROP or port is DROP else ServerAddress(address, port)
+
+
+server_address = server
+
+
+def virtual_address(r: Reading) -> Any:
+    """ADDRESS [PORT], fwmark MARK or group NAME."""
+    if len(r.words) < 2:
+        r.error("'virtual_server' needs an address, 'fwmark MARK' or 'group NAME'; it is skipped", 0)
+        return DROP
+    kind = r.words[1]
+    if kind in {"fwmark", "group"}:
+        if len(r.words) < 3:
+            r.error(f"'{kind}' needs a value; the virtual server is skipped", 1)
+            return DROP
+        if kind == "group":
+            return VirtualKey(group=r.words[2])
+        mark = Integer(0, UINT, "MARK").value(r, r.words[2], 2)
+        return DROP if mark is DROP else VirtualKey(fwmark=mark, marked=True)
+    address = _address(r, 1, "virtual server")
+    port = PORT.value(r, r.words[2], 2) if len(r.words) > 2 else 0
+    return DROP if address is DROP or port is DROP else VirtualKey(address=address, port=port)
+
+
+def method(r: Reading) -> Any:
+    """A forwarding method with its tunnel options; bad options leave the method without them."""
+    name = r.words[1]
+    if name not in Forwarding.__members__:
+        r.error(
+            f"unknown forwarding method '{name}'; the line is ignored",
+            suggestion=closest(name, Forwarding.__members__) or "known: NAT, DR, TUN",
+        )
+        return DROP
+    forwarding = Forwarding[name]
+    if forwarding is not Forwarding.TUN or len(r.words) == 2:
+        return Method(forwarding=forwarding)
+    plain = Method(forwarding=forwarding)
+    kind, port, flags = TunnelType.IPIP, 0, 0
+    at = 2
+    while at < len(r.words):
+        word = r.words[at]
+        if word in CHECKSUMS:
+            flags = CHECKSUMS[word]
+        elif word in {"type", "port"} and at + 1 < len(r.words):
+            at += 1
+            if word == "port":
+                port = GUE_PORT.value(r, r.words[at], at)
+                if port is DROP:
+                    return plain
+            elif r.words[at] in {t.value for t in TunnelType}:
+                kind = TunnelType(r.words[at])
+            else:
+                r.error(f"unknown tunnel type '{r.words[at]}'; the tunnel options are dropped", at)
+                return plain
+        else:
+            r.error(f"unknown tunnel option '{word}'; the tunnel options are dropped", at)
+            return plain
+        at += 1
+    problem = _tunnel_problem(kind, port, flags)
+    if problem:
+        r.error(f"{problem}; the tunnel options are dropped", 2)
+        return plain
+    return Method(forwarding=forwarding, tunnel=kind, tunnel_port=port, tunnel_flags=flags)
+
+
+def _tunnel_problem(kind: TunnelType, port: int, flags: int) -> str:
+    if kind is TunnelType.GUE and not port:
+        return "a gue tunnel needs a port"
+    if kind is not TunnelType.GUE and port:
+        return f"a {kind} tunnel has no port"
+    if kind is TunnelType.IPIP and flags:
+        return "an ipip tunnel has no checksum options"
+    if kind is TunnelType.GRE and flags == CHECKSUMS["remcsum"]:
+        return "a gre tunnel has no remcsum"
+    return ""
+
+
+def granularity(r: Reading) -> Any:
+    """(family, value): a mask as a number, or a prefix length."""
+    text = r.words[1]
+    if "." in text:
+        try:
+            return 4, int(IPv4Address(text))
+        except ValueError:
+            r.error(f"'{text}' is not an IPv4 mask; the line is ignored")
+            return DROP
+    length = Integer(1, 128, "PREFIX LENGTH").value(r, text, 1)
+    return DROP if length is DROP else (6, length)

@@ -1,0 +1,36 @@
+"""All blocks by path, and the root."""
+
+from collections.abc import Iterator
+
+from fastha.config.schema import checkers, global_defs, lines, lvs, tracking, vrrp
+from fastha.config.schema.entry import Block, Word
+
+ROOT = Block(
+    path="root",
+    words=(
+        *global_defs.ROOT_WORDS,
+        *vrrp.ROOT_WORDS,
+        *tracking.ROOT_WORDS,
+        *lvs.ROOT_WORDS,
+        *checkers.ROOT_WORDS,
+    ),
+)
+BLOCKS: dict[str, Block] = {
+    block.path: block
+    for block in (
+        ROOT,
+        *global_defs.BLOCKS,
+        *vrrp.BLOCKS,
+        *tracking.BLOCKS,
+        *lvs.BLOCKS,
+        *checkers.BLOCKS,
+        *lines.BLOCKS,
+    )
+}
+
+
+def entries() -> Iterator[tuple[Block, Word]]:
+    """Every entry of the tables, block by block."""
+    for block in BLOCKS.values():
+        for word in block.words:
+            yield block, word

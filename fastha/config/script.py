@@ -1,0 +1,87 @@
+"""Script words: how a line names a command, and an account to run it under."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastha.config.arguments import DROP, Argument, Drop, Reading
+from fastha.config.lexer import command_words, script_words
+from fastha.config.source import Line
+
+
+@dataclass(frozen=True)
+class ScriptLine:
+    """A command as written. `user` and `group` are names; `supplementary` is the colon before the group."""
+
+    argv: tuple[str, ...]
+    line: Line
+    user: str | None = None
+    group: str | None = None
+    supplementary: bool = False
+
+
+@dataclass(frozen=True)
+class Script(Argument):
+    """SCRIPT, quoted when it has arguments, then an account if `account` allows one."""
+
+    account: bool = True
+    required: str = "error"
+    pure: ClassVar[bool] = False
+
+    def read(self, r: Reading) -> ScriptLine | Drop | None:
+        try:
+            words = script_words(r.line.text)[1:]
+            if not words:
+                if not self.required:
+                    return None
+                self.missing(r)
+                return DROP
+            # without an account every word belongs to the command
+            argv = command_words(words[0]) if self.account else _whole(words)
+        except ValueError as error:
+            r.error(f"the command cannot be read: {error}; the line is ignored")
+            return DROP
+        if not argv or not argv[0]:
+            r.error("the command is empty; the line is ignored")
+            return DROP
+        if not self.account or len(words) < 2:
+            return ScriptLine(tuple(argv), r.line)
+        user, group, supplementary = account(words[1:])
+        return ScriptLine(tuple(argv), r.line, user, group, supplementary)
+
+    def describe(self) -> str:
+        text = "SCRIPT [USER [[:]GROUP]]" if self.account else "SCRIPT"
+        return text if self.required else f"[{text}]"
+
+
+def _whole(words: list[str]) -> list[str]:
+    """The command of a line where all words are the command's."""
+    argv = command_words(words[0])
+    for word in words[1:]:
+        argv += command_words(word) if " " not in word else [" ".join(command_words(word))]
+    return argv
+
+
+def account(words: list[str]) -> tuple[str, str | None, bool]:
+    """USER [[:]GROUP]: names of user and group, and whether supplementary groups are wanted."""
+    user = words[0]
+    group = words[1] if len(words) > 1 else None
+    supplementary = group is not None and group.startswith(":")
+    if group is not None and supplementary:
+        group = group[1:] or None
+    return user, group, supplementary
+
+
+@dataclass(frozen=True)
+class Account(Argument):
+    """USER [[:]GROUP]."""
+
+    required: str = "error"
+
+    def read(self, r: Reading) -> tuple[str, str | None, bool] | Drop:
+        if len(r.words) < 2:
+            self.missing(r)
+            return DROP
+        return account(r.words[1:])
+
+    def describe(self) -> str:
+        return "USER [[:]GROUP]"

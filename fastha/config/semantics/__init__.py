@@ -1,0 +1,1 @@
+"""Tree -> Plan: defaults, inheritance, references, and what must fit together."""

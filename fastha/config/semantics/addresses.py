@@ -1,0 +1,67 @@
+"""virtual_ipaddress, virtual_ipaddress_excluded, static_ipaddress."""
+
+from fastha.config.lines import AddressLine
+from fastha.config.semantics.context import Context
+from fastha.config.tree import Node
+from fastha.model.net import Family
+from fastha.model.plan import VirtualAddress
+
+
+def plan_address(item: AddressLine, dev: str) -> VirtualAddress:
+    """The address as it is to be configured. A /128 is not preferred as a source, as keepalived has it."""
+    options = item.options
+    default_lft = 0 if item.family == 6 and item.prefixlen == 128 else None
+    return VirtualAddress(
+        address=item.address,
+        prefixlen=item.prefixlen,
+        dev=item.dev or dev,
+        scope=options.get("scope", 0),
+        broadcast=options.get("brd"),
+        label=options.get("label"),
+        peer=options.get("peer"),
+        home=options.get("home", False),
+        nodad=item.family == 6 and not options.get("dad", False),
+        mngtmpaddr=options.get("mngtmpaddr", False),
+        noprefixroute=options.get("noprefixroute", False),
+        autojoin=options.get("autojoin", False),
+        no_track=options.get("no_track", False),
+        preferred_lft=options.get("preferred_lft", default_lft),
+    )
+
+
+def virtual_addresses(
+    ctx: Context, node: Node, path: str, dev: str, family: Family | None, what: str
+) -> tuple[VirtualAddress, ...]:
+    """The addresses of one block. With `family` others are refused, line by line; so are repeated ones."""
+    seen: set[tuple[str, int, str]] = set()
+    result = []
+    for item in node.entries(path):
+        if family is not None and item.family != family:
+            ctx.error(f"{what} is IPv{family}, and {item} is not; it is ignored", item.line)
+            continue
+        place = item.dev or dev
+        if item.dev is not None:
+            ctx.interface(item.dev, f"address {item}", item.line, item.line.words.index(item.dev))
+        # keepalived compares whole addresses only where they are advertised
+        key = (item.address, item.prefixlen if family is None else 0, place)
+        if key in seen:
+            ctx.error(f"{what} has {item} twice; the second one is ignored", item.line)
+            continue
+        seen.add(key)
+        result.append(plan_address(item, place))
+    return tuple(result)
+
+
+def static_addresses(ctx: Context) -> tuple[VirtualAddress, ...]:
+    """static_ipaddress, at default_interface where none is named."""
+    default = str(ctx.defs.get("default_interface", "eth0"))
+    if ctx.defs.has("default_interface"):
+        ctx.interface(default, "default_interface", ctx.defs.line_of("default_interface"))
+    result: list[VirtualAddress] = []
+    for item in ctx.root.entries("static_ipaddress"):
+        dev = item.dev or default
+        at = item.line.words.index(item.dev) if item.dev else 0
+        if not ctx.interface(dev, f"static address {item}", item.line, at):
+            continue
+        result.append(plan_address(item, dev))
+    return tuple(result)

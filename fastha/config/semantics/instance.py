@@ -1,0 +1,482 @@
+"""One vrrp_instance: from its block to its part of the Plan.
+
+The order follows RFC 5798 5.2 and 6.1 where it matters: family, then version, then what the version allows.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastha.config.arguments import is_multicast
+from fastha.config.lines import PeerLine
+from fastha.config.semantics.addresses import virtual_addresses
+from fastha.config.semantics.context import Context
+from fastha.config.semantics.tracking import Tracking
+from fastha.config.tree import Node
+from fastha.model.net import Address, Family, family_of
+from fastha.model.plan import AuthType, Track, UnicastPeer, VirtualAddress, VrrpInstance
+from fastha.model.units import MS, Ns, S
+
+GROUP4, GROUP6 = Address("224.0.0.18"), Address("ff02::12")
+MAX_V3_INTERVAL: Ns = 40_950 * MS
+CENTISECOND: Ns = 10 * MS
+UNICAST_WORDS = ("unicast_peer", "unicast_src_ip", "check_unicast_src")
+
+
+@dataclass(slots=True)
+class Garp:
+    """Gratuitous ARP settings, as global_defs or an instance has them."""
+
+    master_delay: Ns = 5 * S
+    master_repeat: int = 5
+    master_refresh: Ns = 0
+    master_refresh_repeat: int = 1
+    lower_prio_delay: Ns | None = None
+    lower_prio_repeat: int | None = None
+
+    @classmethod
+    def of_globals(cls, defs: Node) -> "Garp":
+        least = defs.get("vrrp_min_garp", False)
+        base = cls(0, 1, 0, 0) if least else cls()
+        return cls._over(base, defs, "vrrp_")
+
+    @classmethod
+    def _over(cls, base: "Garp", node: Node, prefix: str) -> "Garp":
+        lower = node.maybe(f"{prefix}garp_lower_prio_delay")
+        return cls(
+            master_delay=_seconds(node.maybe(f"{prefix}garp_master_delay"), base.master_delay),
+            master_repeat=node.get(f"{prefix}garp_master_repeat", base.master_repeat),
+            master_refresh=_seconds(node.maybe(f"{prefix}garp_master_refresh"), base.master_refresh),
+            master_refresh_repeat=node.get(f"{prefix}garp_master_refresh_repeat", base.master_refresh_repeat),
+            lower_prio_delay=base.lower_prio_delay if lower is None else lower * S,
+            lower_prio_repeat=node.get(f"{prefix}garp_lower_prio_repeat", base.lower_prio_repeat),
+        )
+
+    def of_instance(self, node: Node) -> "Garp":
+        return self._over(self, node, "")
+
+
+def _seconds(value: int | None, default: Ns) -> Ns:
+    return default if value is None else value * S
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads instances one after the other; global defaults are taken once."""
+
+    ctx: Context
+    tracking: Tracking
+    garp: Garp = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.garp = Garp.of_globals(self.ctx.defs)
+
+    def read(self, node: Node, group: Node | None) -> VrrpInstance | None:
+        """The instance of a block; None when it cannot be run. `group` is the sync group it belongs to."""
+        return _Instance(self, node, group).plan()
+
+
+class _Instance:
+    """The work on one instance: each method settles one question and reports what does not fit."""
+
+    def __init__(self, reader: Reader, node: Node, group: Node | None) -> None:
+        self.ctx = reader.ctx
+        self.defs = reader.ctx.defs
+        self.tracking = reader.tracking
+        self.garp = reader.garp.of_instance(node)
+        self.node = node
+        self.group = group
+        self.name: str = node.header
+        self.strict: bool = node.get("strict_mode", self.defs.get("vrrp_strict", False))
+        self.master: bool = node.get("state", "BACKUP") == "MASTER"
+        self.priority: int = node.get("priority", 255 if self.master else 100)
+        self.family: Family = self._family()
+        self.version = self._version()
+
+    def error(self, message: str, setting: str = "", *, suggestion: str = "") -> None:
+        line = self.node.line_of(setting) if setting else self.node.line
+        self.ctx.error(f"{self.name}: {message}", line, 0 if setting else 1, suggestion=suggestion)
+
+    def refuse(self, message: str, *, suggestion: str = "") -> None:
+        self.ctx.refuse(f"{self.name}: {message}", self.node.line, 1, suggestion=suggestion)
+
+    def _family(self) -> Family:
+        first = next(iter(self.node.entries("virtual_ipaddress")), None)
+        if first is not None:
+            family: Family = first.family
+            if self.node.has("native_ipv6") and family == 4:
+                self.error("native_ipv6 and IPv4 addresses; native_ipv6 is ignored", "native_ipv6")
+            return family
+        if self.node.has("native_ipv6"):
+            return 6
+        source = self.node.maybe("source")
+        peers = self.node.entries("unicast_peer")
+        if source is not None:
+            return family_of(source)
+        return family_of(peers[0].address) if peers else 4
+
+    def _version(self) -> int:
+        written: int | None = self.node.maybe("version")
+        if self.family == 6:
+            if written == 2 and self.strict:
+                self.error("IPv6 needs version 3 in strict mode; version 3 is used", "version")
+                return 3
+            return written or 3
+        return written or self.defs.get("vrrp_version", 2)
+
+    def plan(self) -> VrrpInstance | None:
+        node, defs = self.node, self.defs
+        interface = self._interface()
+        vrid: int | None = node.maybe("virtual_router_id")
+        if vrid is None:
+            self.refuse("virtual_router_id is missing", suggestion="it must be the same on all routers of the group")
+        peers = self._peers()
+        self._state()
+        addresses, excluded = self._addresses(interface or "")
+        auth_type, password = self._authentication()
+        nopreempt, preempt_delay = self._preemption()
+        tracks = self._tracks(interface or "")
+        if vrid is None or not interface or not self._keeps_meaning():
+            return None
+        down = node.get("down_timer_adverts", defs.get("vrrp_down_timer_adverts", 3))
+        if self.strict and down != 3:
+            self.error("down_timer_adverts is 3 in strict mode", "down_timer_adverts")
+            down = 3
+        interval = self._adver_int()
+        delay, repeat = self._lower_priority_garp()
+        return VrrpInstance(
+            name=self.name,
+            interface=interface,
+            virtual_router_id=vrid,
+            family=self.family,
+            version=self.version,
+            initial_master=self.master,
+            priority=self.priority,
+            adver_int=interval,
+            down_timer_adverts=down,
+            nopreempt=nopreempt,
+            preempt_delay=preempt_delay,
+            auth_type=auth_type,
+            auth_pass=password,
+            source=self._source(),
+            track_src_ip=node.has("track_src_ip") and node.has("source"),
+            group=self._group(bool(peers)),
+            unicast_peers=peers,
+            unicast_ttl=self._unicast_ttl(bool(peers)),
+            check_unicast_src=node.has("check_unicast_src")
+            or defs.has("vrrp_check_unicast_src")
+            or any(p.min_ttl or p.max_ttl != 255 for p in peers),
+            addresses=addresses,
+            excluded_addresses=excluded,
+            track_interfaces=tracks[0],
+            track_scripts=tracks[1],
+            track_files=tracks[2],
+            track_processes=tracks[3],
+            dont_track_primary=node.has("dont_track_primary"),
+            garp_master_delay=self.garp.master_delay,
+            garp_master_repeat=self.garp.master_repeat,
+            garp_master_refresh=self.garp.master_refresh,
+            garp_master_refresh_repeat=self.garp.master_refresh_repeat,
+            garp_lower_prio_delay=delay,
+            garp_lower_prio_repeat=repeat,
+            garp_interval=defs.get("vrrp_garp_interval", 0),
+            gna_interval=defs.get("vrrp_gna_interval", 0),
+            lower_prio_no_advert=self._strictly("lower_prio_no_advert", strict=True),
+            higher_prio_send_advert=self._strictly("higher_prio_send_advert", strict=False),
+            # any BOOL of the instance's own word turns it on, even false: so keepalived
+            skip_check_adv_addr=node.has("skip_check_adv_addr") or defs.get("vrrp_skip_check_adv_addr", False),
+            strict_mode=self.strict,
+            accept=self._accept(),
+            v3_checksum_as_v2=node.get("v3_checksum_as_v2", defs.get("v3_checksum_as_v2", False)),
+            owner_ignore_adverts=self._owner_ignores(),
+            notify_priority_changes=self._notify_priority_changes(),
+            notify_deleted=node.has("notify_deleted"),
+        )
+
+    def _keeps_meaning(self) -> bool:
+        """False for what would disagree with its peers: running it could leave two masters on the network."""
+        if self.node.blocks("auth_hmac"):
+            what = "auth_hmac"
+        elif self._auth_type_written() == "AH" and self.version == 2 and not self.strict:
+            what = "auth_type AH"
+        else:
+            return True
+        self.ctx.report.note(
+            f"{self.name}: {what} is not yet in effect; the instance is left out, because its routers could not "
+            "understand each other and there would be two masters",
+            self.node.line,
+            1,
+        )
+        return False
+
+    def _interface(self) -> str | None:
+        """The interface, or None when the instance cannot have one."""
+        node = self.node
+        name: str | None = node.maybe("interface")
+        if name is None:
+            self.refuse("interface is missing")
+            return None
+        known = self.ctx.host.interfaces().get(name)
+        if known is not None and known.loopback:
+            self.refuse(f"{name} is the loopback interface, which has no neighbours")
+            return None
+        if not self.ctx.interface(name, f"vrrp_instance {self.name}", node.line_of("interface")):
+            return None
+        return name
+
+    def _peers(self) -> tuple[UnicastPeer, ...]:
+        peers: dict[Address, UnicastPeer] = {}
+        items: list[PeerLine] = self.node.entries("unicast_peer")
+        for item in items:
+            if family_of(item.address) != self.family:
+                self.ctx.error(f"{self.name}: peer {item.address} is not IPv{self.family}; it is skipped", item.line)
+            elif item.address in peers:
+                self.ctx.error(f"{self.name}: peer {item.address} is there twice", item.line)
+            else:
+                peers[item.address] = UnicastPeer(
+                    address=item.address,
+                    min_ttl=item.min_ttl or 0,
+                    max_ttl=255 if item.max_ttl is None else item.max_ttl,
+                )
+        if not peers and self._unicast_wanted():
+            self.error(
+                "a unicast word, and no usable peer: multicast is used",
+                suggestion="name the other routers in unicast_peer { }",
+            )
+        if peers and self.strict:
+            self.refuse("unicast is not allowed in strict mode")
+        return tuple(peers.values())
+
+    def _unicast_wanted(self) -> bool:
+        source = self.node.values.get("source")
+        return (
+            bool(self.node.blocks("unicast_peer"))
+            or self.node.has("check_unicast_src")
+            or (source is not None and source[1].words[0] == "unicast_src_ip")
+        )
+
+    def _state(self) -> None:
+        """Initial state and priority must agree where the RFC says so."""
+        if self.strict and self.master != (self.priority == 255):
+            if self.node.has("state"):
+                self.error("state MASTER and priority 255 belong together in strict mode", "state")
+            self.master = self.priority == 255
+        elif self.priority == 255 and not self.node.has("state"):
+            self.master = True
+
+    def _addresses(self, interface: str) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
+        node = self.node
+        addresses = virtual_addresses(self.ctx, node, "virtual_ipaddress", interface, self.family, self.name)
+        excluded = virtual_addresses(self.ctx, node, "virtual_ipaddress_excluded", interface, None, self.name)
+        if not addresses:
+            if self.strict or self.version == 3:
+                self.refuse("virtual_ipaddress is empty, and version 3 and strict mode need an address")
+            elif not node.has("no_virtual_ipaddress"):
+                self.error("virtual_ipaddress is missing or empty", suggestion="or say no_virtual_ipaddress")
+        if self.strict and node.has("no_virtual_ipaddress"):
+            self.error("no_virtual_ipaddress is not allowed in strict mode", "no_virtual_ipaddress")
+        return addresses, excluded
+
+    def _auth_type_written(self) -> str | None:
+        for block in self.node.blocks("authentication"):
+            if block.has("auth_type"):
+                return str(block.maybe("auth_type"))
+        return None
+
+    def _authentication(self) -> tuple[AuthType, bytes | None]:
+        blocks = self.node.blocks("authentication")
+        if not blocks:
+            return AuthType.NONE, None
+        settings: dict[str, Any] = {}
+        for block in blocks:
+            settings |= {name: value for name, (value, _) in block.values.items()}
+        kind, password = settings.get("auth_type"), settings.get("auth_pass")
+        if kind is None:
+            return AuthType.NONE, None
+        problem = ""
+        if self.node.blocks("auth_hmac"):
+            problem = "authentication and auth_hmac; authentication is dropped"
+        elif self.strict:
+            problem = "strict mode has no authentication; it is dropped"
+        elif self.version == 3:
+            problem = "version 3 has no authentication; it is dropped"
+        elif not password:
+            problem = "auth_type without a password; authentication is dropped"
+        elif kind == "AH" and self.family == 6:
+            problem = "AH is for IPv4 only; authentication is dropped"
+        if problem:
+            self.ctx.error(f"{self.name}: {problem}", blocks[0].line)
+            return AuthType.NONE, None
+        if kind == "AH" and self.master and self.priority != 255:
+            self.error("AH and state MASTER do not go together; it starts as BACKUP", "state")
+            self.master = False
+        data = str(password).encode("utf-8", "surrogateescape")[:8].ljust(8, b"\0")
+        return AuthType(kind), data
+
+    def _preemption(self) -> tuple[bool, Ns]:
+        node = self.node
+        nopreempt = node.has("nopreempt")
+        if nopreempt and node.has("preempt") and node.line_of("preempt").order > node.line_of("nopreempt").order:
+            nopreempt = False
+        delay: Ns = node.get("preempt_delay", 0)
+        if nopreempt and (self.master or self.priority == 255):
+            reason = "priority 255" if self.priority == 255 else "state MASTER"
+            self.error(
+                f"nopreempt does not work with {reason}; it is dropped",
+                "nopreempt",
+                suggestion="write 'state BACKUP' on all routers" if self.master else "",
+            )
+            nopreempt = False
+        if delay:
+            reason = ""
+            if self.strict:
+                reason = "strict mode"
+            elif self.master:
+                reason = "state MASTER"
+            elif nopreempt:
+                reason = "nopreempt"
+            if reason:
+                self.error(f"preempt_delay does not work with {reason}; it is dropped", "preempt_delay")
+                delay = 0
+        return nopreempt, delay
+
+    def _adver_int(self) -> Ns:
+        interval: Ns = self.node.get("advert_int", S)
+        if self.version == 3:
+            if interval % CENTISECOND:
+                self.error("advert_int of version 3 is a multiple of 0.01 s; it is rounded", "advert_int")
+                interval = max((interval + CENTISECOND // 2) // CENTISECOND, 1) * CENTISECOND
+            if interval > MAX_V3_INTERVAL:
+                self.error("advert_int of version 3 is at most 40.95 s; 40.95 is used", "advert_int")
+                interval = MAX_V3_INTERVAL
+        elif interval % S:
+            rounded = max((interval + S // 2) // S, 1)
+            self.error(
+                f"advert_int of version 2 is a whole number of seconds; {rounded} is used",
+                "advert_int",
+                suggestion="version 3 knows hundredths of a second",
+            )
+            interval = rounded * S
+        return interval
+
+    def _source(self) -> Address | None:
+        source: Address | None = self.node.maybe("source")
+        if source is not None and family_of(source) != self.family:
+            self.error(f"source address {source} is not IPv{self.family}; it is ignored", "source")
+            return None
+        return source
+
+    def _group(self, unicast: bool) -> Address:
+        written: Address | None = self.node.maybe("mcast_dst_ip")
+        if written is not None:
+            if unicast:
+                self.error("mcast_dst_ip with unicast peers; it is ignored", "mcast_dst_ip")
+            elif family_of(written) != self.family:
+                self.error(f"mcast_dst_ip {written} is not IPv{self.family}; it is ignored", "mcast_dst_ip")
+            elif is_multicast(written):
+                return written
+        if self.family == 6:
+            return self.defs.get("vrrp_mcast_group6", GROUP6)
+        return self.defs.get("vrrp_mcast_group4", GROUP4)
+
+    def _unicast_ttl(self, unicast: bool) -> int | None:
+        ttl: int | None = self.node.maybe("unicast_ttl")
+        if ttl is not None and not unicast:
+            self.error("unicast_ttl without unicast peers; it is ignored", "unicast_ttl")
+            return None
+        return ttl
+
+    def _lower_priority_garp(self) -> tuple[Ns, int]:
+        garp, node = self.garp, self.node
+        delay = garp.master_delay if garp.lower_prio_delay is None else garp.lower_prio_delay
+        repeat = garp.master_repeat if garp.lower_prio_repeat is None else garp.lower_prio_repeat
+        if not self.strict:
+            return delay, repeat
+        for name in ("garp_lower_prio_delay", "garp_lower_prio_repeat"):
+            if node.get(name, 0):
+                self.error(f"{name} is 0 in strict mode", name)
+        return 0, 0
+
+    def _strictly(self, name: str, *, strict: bool) -> bool:
+        """A switch that strict mode decides, and reports when the file says otherwise."""
+        if not self.strict:
+            return bool(self.node.get(name, self.defs.get(f"vrrp_{name}", False)))
+        if self.node.get(name, strict) != strict:
+            self.error(f"{name} is {'true' if strict else 'false'} in strict mode", name)
+        return strict
+
+    def _accept(self) -> bool:
+        node = self.node
+        if self.strict and node.has("accept") and self.version == 2 and self.priority != 255:
+            self.error("accept is not allowed in strict mode with version 2", "accept")
+            return False
+        if self.strict and not node.has("accept"):
+            return self.priority == 255
+        return not node.has("no_accept") or (
+            node.has("accept") and node.line_of("accept").order > node.line_of("no_accept").order
+        )
+
+    def _owner_ignores(self) -> bool:
+        written: bool | None = self.node.maybe("owner_ignore_adverts")
+        owner = self.priority == 255
+        if written and not owner:
+            self.error("owner_ignore_adverts is for priority 255; it is ignored", "owner_ignore_adverts")
+        if written is False and owner and self.strict:
+            self.error("owner_ignore_adverts is true in strict mode", "owner_ignore_adverts")
+        if not owner:
+            return False
+        if self.strict:
+            return True
+        return bool(self.defs.get("vrrp_owner_ignore_adverts", False) if written is None else written)
+
+    def _notify_priority_changes(self) -> bool:
+        default: bool = self.defs.get("vrrp_notify_priority_changes", False)
+        if self.group is not None:
+            default = self.group.get("notify_priority_changes", default)
+        return self.node.get("notify_priority_changes", default)
+
+    def _tracks(
+        self, interface: str
+    ) -> tuple[tuple[Track, ...], tuple[Track, ...], tuple[Track, ...], tuple[Track, ...]]:
+        node, what = self.node, self.name
+        weightless = self.group is not None and not self.group.has("sync_group_tracking_weight")
+        kinds = (("script", "track_script"), ("file", "track_file.references"), ("process", "track_process"))
+        scripts, files, processes = (
+            self._owner_tracks(
+                self.tracking.references(node, kind, path, what, weightless=weightless and kind != "process"), path
+            )
+            for kind, path in kinds
+        )
+        self.tracking.references(node, "bfd", "track_bfd", what)
+        interfaces = self._owner_tracks(
+            track_interfaces(self.ctx, node, what, own=interface, weightless=weightless), "track_interface"
+        )
+        return interfaces, scripts, files, processes
+
+    def _owner_tracks(self, tracks: tuple[Track, ...], path: str) -> tuple[Track, ...]:
+        """An address owner has one priority: weighted trackers mean nothing to it."""
+        if self.priority != 255:
+            return tracks
+        weighted = [track.name for track in tracks if track.weight]
+        if weighted:
+            block = self.node.blocks(path)[0]
+            self.ctx.error(
+                f"{self.name}: weights of {', '.join(weighted)} have no effect with priority 255; they are ignored",
+                block.line,
+            )
+        return tuple(track for track in tracks if not track.weight)
+
+
+def track_interfaces(
+    ctx: Context, node: Node, what: str, *, own: str = "", weightless: bool = False
+) -> tuple[Track, ...]:
+    """track_interface of an instance or group."""
+    result: dict[str, Track] = {}
+    for item in node.entries("track_interface"):
+        if item.name == own:
+            ctx.error(f"{what} tracks its own interface {own} anyway; the entry is ignored", item.line)
+        elif item.name in result:
+            ctx.error(f"{what} tracks {item.name} twice; the second one is ignored", item.line)
+        elif ctx.interface(item.name, f"track_interface of {what}", item.line, 0):
+            weight = 0 if weightless else item.weight or 0
+            result[item.name] = Track(name=item.name, weight=weight, reverse=bool(item.reverse))
+    return tuple(result.values())

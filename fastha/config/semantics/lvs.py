@@ -1,0 +1,412 @@
+"""The LVS half of the Plan: virtual servers with their real servers. The rules are in the order keepalived has them."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from fastha.config.lines import GroupEntry
+from fastha.config.schema.servers import ServerAddress, VirtualKey
+from fastha.config.semantics.checkers import CheckerReader
+from fastha.config.semantics.context import Context
+from fastha.config.semantics.process import process_settings
+from fastha.config.semantics.scripts import Scripts
+from fastha.config.semantics.tracking import Tracking
+from fastha.config.tree import Node
+from fastha.model.net import Address, Family, family_of
+from fastha.model.plan import (
+    CheckerPlan,
+    Command,
+    Forwarding,
+    Method,
+    Notifies,
+    PlaneChoice,
+    RealServer,
+    VirtualServer,
+)
+
+ALL_ONES = 0xFFFFFFFF
+PERSISTENCE = 360
+FLAGS = {
+    "ops": 0x4,
+    "flag-1": 0x8,
+    "flag-2": 0x10,
+    "flag-3": 0x20,
+    "sh-fallback": 0x8,
+    "sh-port": 0x10,
+    "mh-fallback": 0x8,
+    "mh-port": 0x10,
+}
+MAX_GROUP = 4096
+"""Services that one group may stand for; a wider range is a mistake, or work for firewall marks."""
+
+
+@dataclass(slots=True)
+class LvsPart:
+    """What the virtual servers come to."""
+
+    checker: CheckerPlan
+    notifies: list[Notifies] = field(default_factory=list)
+
+
+def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
+    defs = ctx.defs
+    services: list[VirtualServer] = []
+    notifies: list[Notifies] = []
+    reader = CheckerReader(ctx, scripts, tracking)
+    groups = _groups(ctx)
+    for node in ctx.root.blocks("virtual_server"):
+        for key in _keys(ctx, node, groups):
+            service = _Service(ctx, scripts, reader, node, key)
+            planned = service.plan()
+            if planned is not None:
+                services.append(planned)
+                notifies += service.notifies(planned)
+    return LvsPart(
+        CheckerPlan(
+            virtual_servers=tuple(services),
+            lvs_plane=PlaneChoice(defs.get("lvs_plane", "auto")),
+            lvs_flush=defs.has("lvs_flush"),
+            lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
+            close_rst=defs.get("checker_close", "fin") == "rst",
+            rs_init_notifies=defs.get("rs_init_notifies", False),
+            no_checker_emails=defs.get("no_checker_emails", False),
+            process=process_settings(ctx, "checker", "keepalived_lvs"),
+        ),
+        notifies,
+    )
+
+
+def _groups(ctx: Context) -> dict[str, list[GroupEntry]]:
+    """virtual_server_group by name; of two with one name the first is used."""
+    result: dict[str, list[GroupEntry]] = {}
+    for node in ctx.root.blocks("virtual_server_group"):
+        name = node.header[0]
+        if not node.items:
+            ctx.error(f"virtual_server_group {name} has no usable entry; it is dropped", node.line, 1)
+            continue
+        families = {entry.family for entry in node.items if entry.first is not None}
+        if len(families) > 1 and any(entry.fwmark is not None and entry.family is None for entry in node.items):
+            ctx.error(
+                f"virtual_server_group {name} has IPv4 and IPv6 and a mark without a family; it is dropped",
+                node.line,
+                1,
+            )
+            continue
+        result.setdefault(name, node.items)
+    return result
+
+
+def _keys(ctx: Context, node: Node, groups: dict[str, list[GroupEntry]]) -> list[VirtualKey]:
+    """The services a virtual_server stands for: itself, or each entry of its group."""
+    key: VirtualKey = node.header
+    if not key.group:
+        return [key]
+    entries = groups.get(key.group)
+    if entries is None:
+        ctx.error(f"there is no virtual_server_group '{key.group}'; the virtual server is dropped", node.line, 2)
+        return []
+    keys: list[VirtualKey] = []
+    for entry in entries:
+        if entry.fwmark is not None:
+            keys.append(VirtualKey(fwmark=entry.fwmark, marked=True, group=key.group))
+            continue
+        keys += [VirtualKey(address=a, port=entry.port, group=key.group) for a in _addresses(ctx, entry)]
+    return keys
+
+
+def _addresses(ctx: Context, entry: GroupEntry) -> list[Address]:
+    kind = IPv6Address if entry.family == 6 else IPv4Address
+    first, last = int(kind(entry.first or "")), int(kind(entry.last or ""))
+    if last - first >= MAX_GROUP:
+        ctx.error(f"the range has more than {MAX_GROUP} addresses; the first {MAX_GROUP} are used", entry.line)
+        last = first + MAX_GROUP - 1
+    return [Address(str(kind(number))) for number in range(first, last + 1)]
+
+
+class _Service:
+    """The work on one virtual server."""
+
+    def __init__(self, ctx: Context, scripts: Scripts, reader: CheckerReader, node: Node, key: VirtualKey) -> None:
+        self.ctx = ctx
+        self.scripts = scripts
+        self.reader = reader
+        self.node = node
+        self.key = key
+        self.marked = key.marked
+        self.servers = node.blocks("real_server")
+        self.protocol: str = node.get("protocol", "NONE")
+        self.name = self._name()
+        self.timeout: int = node.get("persistence_timeout", 0)
+        self.method: Method | None = node.maybe("lvs_method")
+        self.family: Family = 4
+
+    def _name(self) -> str:
+        """As keepalived prints it."""
+        if self.marked:
+            return f"FWM {self.key.fwmark}"
+        return f"[{self.key.address}]:{self.protocol.lower()}:{self.key.port}"
+
+    def error(self, message: str, setting: str = "", word: int = 0) -> None:
+        line = self.node.line_of(setting) if setting else self.node.line
+        self.ctx.error(f"virtual server {self.name}: {message}", line, word)
+
+    def plan(self) -> VirtualServer | None:
+        node, key = self.node, self.key
+        if not self._family():
+            return None
+        self._protocol()
+        scheduler: str | None = node.maybe("lvs_sched")
+        if scheduler is None:
+            self.error("no scheduler (lvs_sched); wlc is used")
+            scheduler = "wlc"
+        granularity = self._granularity()
+        self._port()
+        if self.method is None and self._method_needed():
+            self.error("no forwarding method (lvs_method); NAT is used")
+        method = self.method or Method()
+        servers = self._real_servers(method)
+        if not servers:
+            self.error("no real servers; it is ignored")
+            return None
+        quorum, hysteresis = self._quorum(servers)
+        return VirtualServer(
+            name=self.name,
+            family=self.family,
+            address=key.address,
+            port=key.port,
+            fwmark=key.fwmark,
+            protocol=self.protocol,
+            scheduler=scheduler,
+            flags=self._flags(),
+            persistence_timeout=self.timeout,
+            persistence_granularity=granularity,
+            persistence_engine=node.maybe("persistence_engine"),
+            quorum=quorum,
+            hysteresis=hysteresis,
+            alpha=node.has("alpha"),
+            omega=node.has("omega"),
+            ha_suspend=self._ha_suspend(),
+            smtp_alert=node.get("smtp_alert", self._alert(default=False)),
+            sorry_server=self._sorry_server(method, servers),
+            sorry_server_inhibit=node.has("sorry_server_inhibit"),
+            real_servers=tuple(servers),
+        )
+
+    def _alert(self, *, default: bool) -> bool:
+        defs = self.ctx.defs
+        return defs.get("smtp_alert_checker", defs.get("smtp_alert", default))
+
+    def _family(self) -> bool:
+        """Settles the family; False when the service cannot have one."""
+        written: Family | None = self.node.maybe("ip_family")
+        address = self.key.address
+        if address is not None:
+            self.family = family_of(address)
+            if written is not None and written != self.family:
+                self.error("ip_family is not that of its address; it is ignored", "ip_family", 1)
+            return True
+        plain = {family_of(rs.header.address) for rs in self.servers if not self._tunnelled(rs)}
+        families = plain or {family_of(rs.header.address) for rs in self.servers}
+        if written is not None:
+            self.family = written
+        elif len(families) == 1:
+            self.family = families.pop()
+        return True
+
+    def _tunnelled(self, rs: Node) -> bool:
+        method: Method | None = rs.maybe("lvs_method") or self.method
+        return method is not None and method.forwarding is Forwarding.TUN
+
+    def _method_needed(self) -> bool:
+        return any(not rs.has("lvs_method") for rs in self.servers) or (
+            self.node.has("sorry_server") and not self.node.has("sorry_server_lvs_method")
+        )
+
+    def _protocol(self) -> None:
+        if self.marked:
+            if self.protocol != "NONE":
+                self.error("a firewall mark has no protocol; it is ignored", "protocol")
+                self.protocol = "NONE"
+        elif self.protocol == "NONE":
+            self.error("no protocol; UDP is used")
+            self.protocol = "UDP"
+            self.name = self._name()
+
+    def _granularity(self) -> int:
+        """The mask or prefix length; giving one makes the service persistent."""
+        default = 128 if self.family == 6 else ALL_ONES
+        written: tuple[int, int] | None = self.node.maybe("persistence_granularity")
+        if written is None:
+            return default
+        if written[0] != self.family:
+            self.error(f"persistence_granularity is not for IPv{self.family}; it is ignored", "persistence_granularity")
+            return default
+        self.timeout = self.timeout or PERSISTENCE
+        return written[1]
+
+    def _port(self) -> None:
+        if not self.marked and not self.key.port and not self.timeout:
+            self.error(f"port 0 needs persistence; persistence_timeout {PERSISTENCE} is used")
+            self.timeout = PERSISTENCE
+
+    def _flags(self) -> int:
+        flags = 0
+        for word, bit in FLAGS.items():
+            if self.node.has(word):
+                if word == "ops" and not self.marked and self.protocol != "UDP":
+                    self.error("ops is for UDP; it is ignored", "ops")
+                    continue
+                flags |= bit
+        return flags
+
+    def _ha_suspend(self) -> bool:
+        if self.marked and self.node.has("ha_suspend"):
+            self.error("ha_suspend needs an address; it is ignored", "ha_suspend")
+            return False
+        return self.node.has("ha_suspend")
+
+    def _real_servers(self, default: Method) -> list[RealServer]:
+        """The pool. Duplicates are judged by what is written, before ports are filled in."""
+        node, result = self.node, []
+        seen: set[ServerAddress] = set()
+        weight: int = node.get("weight", 1)
+        alert = self._alert(default=True)
+        inhibit = node.has("inhibit_on_failure")
+        protocol = self.protocol.lower()
+        for rs in self.servers:
+            written: ServerAddress = rs.header
+            if family_of(written.address) != self.family and not self._tunnelled(rs):
+                self.ctx.error(
+                    f"virtual server {self.name}: real server {written.address} is not IPv{self.family}; it is dropped",
+                    rs.line,
+                    1,
+                )
+                continue
+            if written in seen:
+                self.ctx.error(
+                    f"virtual server {self.name}: real server [{written.address}]:{written.port} is there twice; the "
+                    "second one is dropped",
+                    rs.line,
+                    1,
+                )
+                continue
+            seen.add(written)
+            values = rs.values
+            method: Method = values["lvs_method"][0] if "lvs_method" in values else default
+            port = self._server_port(written, method, rs)
+            name = f"[{written.address}]:{protocol}:{port}"
+            result.append(
+                RealServer(
+                    address=written.address,
+                    port=port,
+                    weight=values["weight"][0] if "weight" in values else weight,
+                    method=method,
+                    inhibit_on_failure=rs.get("inhibit_on_failure", inhibit),
+                    uthreshold=rs.get("uthreshold", 0),
+                    lthreshold=rs.get("lthreshold", 0),
+                    smtp_alert=rs.get("smtp_alert", alert),
+                    checkers=self.reader.read(rs, node, written.address, port, name),
+                )
+            )
+        return result
+
+    def _server_port(self, written: ServerAddress, method: Method, rs: Node) -> int:
+        """Only NAT can change the port."""
+        direct = method.forwarding is not Forwarding.NAT
+        if self.marked:
+            if direct and written.port:
+                self.ctx.error(
+                    f"virtual server {self.name}: real server {written.address} of a firewall mark has a port; it is "
+                    "cleared",
+                    rs.line,
+                    2,
+                )
+            return 0 if direct else written.port
+        if self.key.group and written.port:
+            if direct and written.port != self.key.port:
+                self.ctx.report.note(
+                    f"virtual server {self.name}: real server {written.address} has port {written.port}", rs.line, 2
+                )
+            return self.key.port if direct else written.port
+        if direct and written.port and written.port != self.key.port:
+            self.ctx.error(
+                f"virtual server {self.name}: {method.forwarding} cannot change the port; real server "
+                f"{written.address} gets port {self.key.port}",
+                rs.line,
+                2,
+            )
+        return self.key.port if direct else written.port or self.key.port
+
+    def _quorum(self, servers: list[RealServer]) -> tuple[int, int]:
+        node = self.node
+        quorum: int = node.get("quorum", 1)
+        hysteresis: int = node.get("hysteresis", 0)
+        total = sum(server.weight for server in servers)
+        if quorum > total:
+            self.error(
+                f"quorum {quorum} is more than the weights of its real servers come to; {max(total, 1)} is used",
+                "quorum",
+                1 if node.has("quorum") else 0,
+            )
+            # keepalived would go on with quorum 0 and an endless hysteresis, and never serve again
+            quorum = max(total, 1)
+        if hysteresis >= quorum:
+            self.error(f"hysteresis {hysteresis} is not below quorum {quorum}; {quorum - 1} is used", "hysteresis", 1)
+            hysteresis = quorum - 1
+        return quorum, hysteresis
+
+    def _sorry_server(self, default: Method, servers: list[RealServer]) -> RealServer | None:
+        node = self.node
+        written: ServerAddress | None = node.maybe("sorry_server")
+        if written is None:
+            return None
+        method: Method = node.get("sorry_server_lvs_method", default)
+        if family_of(written.address) != self.family and method.forwarding is not Forwarding.TUN:
+            self.error(f"sorry server {written.address} is not IPv{self.family}; it is dropped", "sorry_server", 1)
+            return None
+        direct = method.forwarding is not Forwarding.NAT
+        port = written.port
+        if self.marked and direct and port:
+            self.error("the sorry server of a firewall mark has a port; it is cleared", "sorry_server", 2)
+            port = 0
+        elif direct and not self.marked:
+            if port and port != self.key.port and not self.key.group:
+                self.error(
+                    f"{method.forwarding} cannot change the port; the sorry server gets port {self.key.port}",
+                    "sorry_server",
+                    2,
+                )
+            port = self.key.port
+        inhibit = node.has("sorry_server_inhibit")
+        twin = next((s for s in servers if (s.address, s.port) == (written.address, port)), None)
+        if twin is not None and twin.inhibit_on_failure != inhibit:
+            self.error("the sorry server is also a real server, and takes over its inhibit setting", "sorry_server", 1)
+            inhibit = twin.inhibit_on_failure
+        return RealServer(address=written.address, port=port, method=method, inhibit_on_failure=inhibit)
+
+    def notifies(self, plan: VirtualServer) -> list[Notifies]:
+        """Scripts and mail of the service and its servers; objects that tell nobody are left out."""
+        node = self.node
+        result = []
+        commands = self._commands(node, (("quorum_up", "QUORUM_UP"), ("quorum_down", "QUORUM_DOWN")))
+        if commands or plan.smtp_alert:
+            result.append(Notifies(kind="VS", name=plan.name, commands=commands, smtp_alert=plan.smtp_alert))
+        by_address = {(rs.header.address, rs.header.port): rs for rs in reversed(self.servers)}
+        protocol = plan.protocol.lower()
+        mail = self.ctx.defs.has("smtp_server")
+        for server in plan.real_servers:
+            rs = by_address.get((server.address, server.port)) or by_address.get((server.address, 0))
+            commands = {}
+            if rs is not None and ("notify_up" in rs.values or "notify_down" in rs.values):
+                commands = self._commands(rs, (("notify_up", "UP"), ("notify_down", "DOWN")))
+            if commands or (mail and server.smtp_alert):
+                name = f"[{server.address}]:{protocol}:{server.port} {plan.name}"
+                result.append(Notifies(kind="RS", name=name, commands=commands, smtp_alert=server.smtp_alert))
+        return result
+
+    def _commands(self, node: Node, words: tuple[tuple[str, str], ...]) -> dict[str, Command]:
+        result = {}
+        for word, event in words:
+            command = self.scripts.command(node.maybe(word), f"{word} of {self.name}")
+            if command is not None:
+                result[event] = command
+        return result

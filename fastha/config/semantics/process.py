@@ -1,0 +1,119 @@
+"""Scheduling of the processes, the supervisor's own part, FIFOs and mail."""
+
+from fastha.config.script import ScriptLine, account
+from fastha.config.semantics.context import Context
+from fastha.config.semantics.scripts import Scripts
+from fastha.model.plan import Command, Fifo, Mail, ProcessSettings, SupervisorPlan
+from fastha.model.units import S
+
+FIFOS = (
+    ("notify_fifo", ("INSTANCE", "GROUP", "VS", "RS")),
+    ("vrrp_notify_fifo", ("INSTANCE", "GROUP")),
+    ("lvs_notify_fifo", ("VS", "RS")),
+)
+
+
+def process_settings(ctx: Context, child: str, usual_name: str) -> ProcessSettings:
+    """What global_defs says about the scheduling of `vrrp` or `checker`."""
+    defs = ctx.defs
+    cpus: tuple[int, ...] = defs.get(f"{child}_cpu_affinity", ())
+    online = ctx.host.cpus()
+    if any(cpu >= online for cpu in cpus):
+        ctx.error(
+            f"{child}_cpu_affinity names processors that are not there (0..{online - 1}); it is ignored",
+            defs.line_of(f"{child}_cpu_affinity"),
+            1,
+        )
+        cpus = ()
+    return ProcessSettings(
+        process_name=defs.get(f"{child}_process_name", usual_name if defs.has("process_names") else None),
+        priority=defs.get(f"{child}_priority", 0),
+        rt_priority=defs.maybe(f"{child}_rt_priority"),
+        no_swap=defs.has(f"{child}_no_swap"),
+        cpu_affinity=cpus,
+        rlimit_rttime=defs.maybe(f"{child}_rlimit_rttime"),
+    )
+
+
+def supervisor_plan(ctx: Context, scripts: Scripts) -> SupervisorPlan:
+    defs, root = ctx.defs, ctx.root
+    namespace: str | None = root.maybe("net_namespace")
+    instance: str | None = root.maybe("instance")
+    return SupervisorPlan(
+        router_id=defs.get("router_id", ctx.host.hostname()),
+        instance=instance,
+        use_pid_dir=root.has("use_pid_dir") or namespace is not None or instance is not None,
+        net_namespace=namespace,
+        child_wait_time=root.get("child_wait_time", 5) * S,
+        startup_script=_script(ctx, scripts, "startup_script"),
+        startup_script_timeout=defs.get("startup_script_timeout", 10) * S,
+        shutdown_script=_script(ctx, scripts, "shutdown_script"),
+        shutdown_script_timeout=defs.get("shutdown_script_timeout", 10) * S,
+        umask=defs.get("umask", 0o177),
+        process_name=defs.maybe("process_name"),
+    )
+
+
+def _script(ctx: Context, scripts: Scripts, word: str) -> Command | None:
+    script: ScriptLine | None = ctx.defs.maybe(word)
+    return scripts.command(script, word)
+
+
+def fifos(ctx: Context, scripts: Scripts) -> tuple[Fifo, ...]:
+    """The named pipes, each with its reader. Two for one path: the first one stays."""
+    result: dict[str, Fifo] = {}
+    for word, kinds in FIFOS:
+        script: ScriptLine | None = ctx.defs.maybe(f"{word}_script")
+        words: tuple[str, ...] | None = ctx.defs.maybe(word)
+        if words is None:
+            if script is not None:
+                ctx.report.note(f"{word}_script without {word}: it is not run", script.line)
+            continue
+        line = ctx.defs.line_of(word)
+        path = words[0]
+        if path in result:
+            ctx.error(f"{word} is the same as another one; it is dropped", line, 1)
+            continue
+        owner = scripts.account(*account(list(words[1:])), line) if len(words) > 1 else scripts.default_account
+        if owner is None and len(words) > 1:
+            continue
+        result[path] = Fifo(
+            path=path,
+            kinds=kinds,
+            uid=owner.uid if owner else 0,
+            gid=owner.gid if owner else 0,
+            script=scripts.command(script, f"{word}_script"),
+        )
+    return tuple(result.values())
+
+
+def mail(ctx: Context) -> Mail | None:
+    """Where alerts go; None when nobody is to be told or nobody can tell."""
+    defs = ctx.defs
+    recipients = tuple(item.name for item in defs.entries("notification_email"))
+    for block in defs.blocks("notification_email"):
+        if not block.items:
+            ctx.error("notification_email is empty", block.line)
+    written = defs.maybe("smtp_server")
+    if written is None:
+        return None
+    name, port = written
+    if ctx.host.resolve(name) is None:
+        ctx.error(
+            f"smtp_server {name} has no address here; no mail is sent",
+            defs.line_of("smtp_server"),
+            1,
+        )
+        return None
+    if not recipients:
+        return None
+    hostname = ctx.host.hostname()
+    return Mail(
+        server=name,
+        port=port,
+        helo_name=defs.get("smtp_helo_name", hostname) or hostname,
+        timeout=defs.get("smtp_connect_timeout", 30) * S,
+        sender=defs.get("notification_email_from", f"keepalived@{hostname}"),
+        recipients=recipients,
+        no_email_faults=defs.has("no_email_faults"),
+    )

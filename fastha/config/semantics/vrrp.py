@@ -1,0 +1,195 @@
+"""The VRRP half of the Plan: instances, groups, static addresses, and what they tell whom."""
+
+from fastha.config.diagnostics import closest
+from fastha.config.semantics.addresses import static_addresses
+from fastha.config.semantics.context import Context
+from fastha.config.semantics.instance import Reader, track_interfaces
+from fastha.config.semantics.process import process_settings
+from fastha.config.semantics.scripts import Scripts
+from fastha.config.semantics.tracking import Tracking
+from fastha.config.tree import Node
+from fastha.model.plan import Command, Notifies, SyncGroup, VrrpInstance, VrrpPlan
+from fastha.model.units import Ns, S
+
+EVENTS = {
+    "notify_master": "MASTER",
+    "notify_backup": "BACKUP",
+    "notify_fault": "FAULT",
+    "notify_stop": "STOP",
+    "notify_deleted": "DELETED",
+    "notify_master_rx_lower_pri": "MASTER_RX_LOWER_PRI",
+}
+
+
+def vrrp_plan(ctx: Context, scripts: Scripts, tracking: Tracking, *, log_detail: bool) -> VrrpPlan:
+    """All instances and groups. Those that cannot be run are left out, and said."""
+    nodes = ctx.root.blocks("vrrp_instance")
+    for node in nodes:
+        vmac = node.maybe("use_vmac")
+        if vmac is not None:
+            vrid = node.get("virtual_router_id", 0)
+            ctx.made.add(vmac.get("name", f"{ctx.defs.get('vmac_prefix', 'vrrp')}.{vrid}"))
+    membership = _membership(ctx, nodes)
+    reader = Reader(ctx, tracking)
+    instances = []
+    for node in nodes:
+        instance = reader.read(node, membership.get(node.header))
+        if instance is not None:
+            instances.append(instance)
+    _distinct(ctx, nodes, instances)
+    defs = ctx.defs
+    _track_groups(ctx, {node.header for node in nodes})
+    return VrrpPlan(
+        instances=tuple(instances),
+        sync_groups=_groups(ctx, membership, instances, tracking),
+        static_addresses=static_addresses(ctx),
+        interface_delays=_interface_delays(ctx),
+        startup_delay=_startup_delay(ctx),
+        dynamic_interfaces=ctx.dynamic,
+        log_unknown_vrids=defs.has("log_unknown_vrids"),
+        log_detail=log_detail,
+        process=process_settings(ctx, "vrrp", "keepalived_vrrp"),
+    )
+
+
+def _membership(ctx: Context, nodes: list[Node]) -> dict[str, Node]:
+    """instance -> its group. An instance is in one group only."""
+    known = {node.header for node in nodes}
+    result: dict[str, Node] = {}
+    for group in ctx.root.blocks("vrrp_sync_group"):
+        what = f"vrrp_sync_group {group.header}"
+        if not group.blocks("group"):
+            ctx.error(f"{what} has no group {{ }} of members; it is removed", group.line, 1)
+            continue
+        members = 0
+        for item in group.entries("group"):
+            if item.name not in known:
+                ctx.error(
+                    f"{what}: there is no vrrp_instance '{item.name}'; it is ignored",
+                    item.line,
+                    item.at,
+                    suggestion=closest(item.name, known),
+                )
+            elif item.name in result:
+                ctx.error(
+                    f"{what}: {item.name} is already in group {result[item.name].header}; it is ignored",
+                    item.line,
+                    item.at,
+                )
+            else:
+                result[item.name] = group
+                members += 1
+        if not members:
+            ctx.error(f"{what} has no members; it is removed", group.line, 1)
+        elif members == 1:
+            ctx.error(f"{what} has only one member, which is probably not what is meant", group.line, 1)
+    return result
+
+
+def _groups(
+    ctx: Context, membership: dict[str, Node], instances: list[VrrpInstance], tracking: Tracking
+) -> tuple[SyncGroup, ...]:
+    result = []
+    by_name = {instance.name: instance for instance in instances}
+    for group in ctx.root.blocks("vrrp_sync_group"):
+        names = [i.name for i in group.entries("group") if membership.get(i.name) is group and i.name in by_name]
+        members = tuple(dict.fromkeys(names))
+        what = f"vrrp_sync_group {group.header}"
+        tracks = {
+            "track_scripts": tracking.references(group, "script", "track_script", what),
+            "track_files": tracking.references(group, "file", "track_file.references", what),
+            "track_processes": tracking.references(group, "process", "track_process", what),
+            "track_interfaces": track_interfaces(ctx, group, what),
+        }
+        tracking.references(group, "bfd", "track_bfd", what)
+        owners = [name for name in members if by_name[name].owner]
+        if owners and len(owners) < len(members):
+            ctx.error(
+                f"{what} mixes address owners ({', '.join(owners)}) with others, which cannot work", group.line, 1
+            )
+        if members:
+            result.append(
+                SyncGroup(
+                    name=group.header,
+                    members=members,
+                    sync_group_tracking_weight=group.has("sync_group_tracking_weight"),
+                    **tracks,
+                )
+            )
+    return tuple(result)
+
+
+def _distinct(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) -> None:
+    """One VRID can be used once per interface, family and group; by unicast, with other peers."""
+    lines = {node.header: node.line_of("virtual_router_id") for node in nodes}
+    seen: dict[tuple[object, ...], str] = {}
+    for instance in instances:
+        base = (instance.interface, instance.family, instance.virtual_router_id)
+        places: list[tuple[object, ...]] = (
+            [(*base, peer.address) for peer in instance.unicast_peers]
+            if instance.unicast
+            else [(*base, instance.group)]
+        )
+        rival = next((seen[place] for place in places if place in seen), None)
+        if rival is not None:
+            ctx.refuse(
+                f"{rival} and {instance.name} both use VRID {instance.virtual_router_id} with IPv{instance.family} on "
+                f"interface {instance.interface}",
+                lines[instance.name],
+                1,
+            )
+        for place in places:
+            seen.setdefault(place, instance.name)
+
+
+def _track_groups(ctx: Context, known: set[str]) -> None:
+    for node in ctx.root.blocks("track_group"):
+        names = [item for item in node.entries("group")]
+        for item in names:
+            if item.name not in known:
+                ctx.error(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
+        if not any(item.name in known for item in names):
+            ctx.error(f"track_group {node.header} has no members; it is removed", node.line, 1)
+
+
+def _interface_delays(ctx: Context) -> dict[str, tuple[Ns, Ns]]:
+    result = {}
+    for item in ctx.root.entries("interface_up_down_delays"):
+        if ctx.interface(item.interface, "interface_up_down_delays", item.line, 0):
+            result[item.interface] = (item.down, item.up)
+    return result
+
+
+def _startup_delay(ctx: Context) -> Ns:
+    """The longer of vrrp_startup_delay and what is left of vrrp_delay_after_boot."""
+    delay: Ns = ctx.defs.get("vrrp_startup_delay", 0)
+    after_boot: Ns = ctx.defs.get("vrrp_delay_after_boot", 0)
+    if after_boot:
+        delay = max(delay, after_boot - int(ctx.host.uptime() * S))
+    return delay
+
+
+def vrrp_notifies(ctx: Context, scripts: Scripts, plan: VrrpPlan) -> list[Notifies]:
+    """Scripts and mail of instances and groups. Objects that tell nobody are left out."""
+    alert: bool = ctx.defs.get("smtp_alert_vrrp", ctx.defs.get("smtp_alert", False))
+    running = {instance.name for instance in plan.instances}
+    groups = {group.name for group in plan.sync_groups}
+    result = []
+    for path, kind, names in (("vrrp_instance", "INSTANCE", running), ("vrrp_sync_group", "GROUP", groups)):
+        for node in ctx.root.blocks(path):
+            notifies = _notifies(scripts, node, kind, mail=node.get("smtp_alert", alert))
+            if node.header in names and notifies is not None:
+                result.append(notifies)
+    return result
+
+
+def _notifies(scripts: Scripts, node: Node, kind: str, *, mail: bool) -> Notifies | None:
+    commands: dict[str, Command] = {}
+    for word, event in EVENTS.items():
+        command = scripts.command(node.maybe(word), f"{word} of {node.header}")
+        if command is not None:
+            commands[event] = command
+    generic = scripts.command(node.maybe("notify"), f"notify of {node.header}")
+    if not commands and generic is None and not mail:
+        return None
+    return Notifies(kind=kind, name=node.header, commands=commands, generic=generic, smtp_alert=mail)

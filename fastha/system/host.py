@@ -1,0 +1,137 @@
+"""The machine as the configuration sees it: files, interfaces, users, names."""
+
+import contextlib
+import grp
+import os
+import pwd
+import random
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from glob import glob
+from pathlib import Path
+
+from fastha.config.host import FileInfo, Interface, User
+from fastha.model.net import Address, parse_address
+
+SYS_NET = Path("/sys/class/net")
+IFF_UP, IFF_LOOPBACK, IFF_MULTICAST = 0x1, 0x8, 0x1000
+ARPHRD_LOOPBACK = 772
+
+
+class SystemHost:
+    """`config.host.Host` of the real machine. Interfaces are read once per object: one object per reading."""
+
+    def read_file(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    def read_head(self, path: str, size: int) -> bytes:
+        with Path(path).open("rb") as file:
+            return file.read(size)
+
+    def glob(self, pattern: str) -> list[str]:
+        found: list[str] = []
+        for alternative in braces(pattern):
+            found += sorted(glob(alternative))
+        return found
+
+    def stat(self, path: str) -> FileInfo | None:
+        return self._stat(path, follow=True)
+
+    def lstat(self, path: str) -> FileInfo | None:
+        return self._stat(path, follow=False)
+
+    @staticmethod
+    def _stat(path: str, *, follow: bool) -> FileInfo | None:
+        try:
+            info = os.stat(path, follow_symlinks=follow)
+        except (OSError, ValueError):
+            return None
+        return FileInfo(info.st_mode, info.st_uid, info.st_gid)
+
+    def realpath(self, path: str) -> str | None:
+        try:
+            return os.path.realpath(path, strict=True)
+        except (OSError, ValueError):
+            return None
+
+    def interfaces(self) -> Mapping[str, Interface]:
+        return self._interfaces
+
+    @cached_property
+    def _interfaces(self) -> dict[str, Interface]:
+        result = {}
+        for _, name in socket.if_nameindex():
+            attributes = SYS_NET / name
+            flags = int(_text(attributes / "flags", "0x1003"), 16)
+            kind = re.search(r"^DEVTYPE=(\w+)", _text(attributes / "uevent", ""), re.MULTILINE)
+            result[name] = Interface(
+                name=name,
+                up=bool(flags & IFF_UP),
+                loopback=bool(flags & IFF_LOOPBACK),
+                multicast=bool(flags & IFF_MULTICAST),
+                kind=kind[1] if kind else "",
+                mtu=int(_text(attributes / "mtu", "1500")),
+            )
+        return result
+
+    def user(self, name: str) -> User | None:
+        try:
+            entry = pwd.getpwnam(name)
+        except (KeyError, ValueError):
+            return None
+        return User(name, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(name, entry.pw_gid)))
+
+    def group(self, name: str) -> int | None:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except (KeyError, ValueError):
+            return None
+
+    def identity(self) -> User:
+        name = str(os.geteuid())
+        with contextlib.suppress(KeyError):
+            name = pwd.getpwuid(os.geteuid()).pw_name
+        return User(name, os.geteuid(), os.getegid())
+
+    def hostname(self) -> str:
+        return socket.gethostname()
+
+    def environment(self, name: str) -> str | None:
+        return os.environ.get(name)
+
+    def resolve(self, name: str) -> Address | None:
+        try:
+            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return None
+        return parse_address(str(found[0][4][0]).partition("%")[0]) if found else None
+
+    def random(self, low: int, high: int) -> int:
+        return random.randint(low, high)  # noqa: S311 - the language's ${_RANDOM}, not a secret
+
+    def cpus(self) -> int:
+        return os.cpu_count() or 1
+
+    def uptime(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _text(path: Path, default: str) -> str:
+    """A small file of /sys; `default` where it cannot be read (it does not follow network namespaces)."""
+    try:
+        return path.read_text().strip() or default
+    except OSError:
+        return default
+
+
+def braces(pattern: str) -> Iterator[str]:
+    """The alternatives that `{a,b}` in a pattern stands for, as the shell expands them."""
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if match is None or "," not in match[1]:
+        yield pattern
+        return
+    for choice in match[1].split(","):
+        yield from braces(pattern[: match.start()] + choice + pattern[match.end() :])
