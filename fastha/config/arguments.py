@@ -215,10 +215,12 @@ class Decimal(Argument):
 
     def _scaled(self, whole: str, fraction: str) -> int:
         digits = fraction[:12]
-        return int(whole or "0") * self.scale + int(digits or "0") * self.scale // 10 ** len(digits)
+        parts: int = 10 ** len(digits)
+        return int(whole or "0") * self.scale + int(digits or "0") * self.scale // parts
 
     def _rounded(self, number: int) -> int:
-        step = self.scale // 10**self.places
+        parts: int = 10**self.places
+        step = self.scale // parts
         return (number + step // 2) // step * step
 
     def describe(self) -> str:

@@ -82,20 +82,27 @@ class Report:
         exit_code: Exit = Exit.ERRORS,
     ) -> None:
         """Something keepalived reports too. `word` is the index of the word in the line that is meant."""
-        self._add(Severity.ERROR, message, line, word, suggestion, exit_code)
+        self._add(Severity.ERROR, message, (line, word), suggestion=suggestion, exit_code=exit_code)
 
     def note(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
         """Worth saying, but no reason to fail a test of the file."""
-        self._add(Severity.NOTE, message, line, word, suggestion, Exit.GOOD)
+        self._add(Severity.NOTE, message, (line, word), suggestion=suggestion, exit_code=Exit.GOOD)
 
     def _add(
-        self, severity: Severity, message: str, line: Line | None, word: int, suggestion: str, exit_code: Exit
+        self,
+        severity: Severity,
+        message: str,
+        place: tuple[Line | None, int],
+        *,
+        suggestion: str,
+        exit_code: Exit,
     ) -> None:
+        line, word = place
         if line is None:
-            place: dict[str, object] = {}
+            at: dict[str, object] = {}
         else:
             column, width = line.locate(word)
-            place = {
+            at = {
                 "file": line.file.name,
                 "line": line.number,
                 "column": column,
@@ -103,7 +110,7 @@ class Report:
                 "source": line.file.physical(line.number),
             }
         self.diagnostics.append(
-            Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, **place)  # type: ignore[arg-type]
+            Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, **at)  # type: ignore[arg-type]
         )
 
     @property

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from fastha.config.arguments import DROP, UINT, Flag, Integer, InterfaceName, Reading, closest, one_of
+from fastha.config.arguments import DROP, UINT, Flag, Integer, InterfaceName, Reading, one_of
+from fastha.config.diagnostics import closest
 from fastha.config.schema.lines import ADDRESS_LINE, PEER_LINE
 from fastha.config.source import Line
 from fastha.model.net import Address, Family, family_of, parse_address

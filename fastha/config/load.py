@@ -82,7 +82,7 @@ def _plan(host: Host, report: Report, root: Node, *, log_detail: bool) -> tuple[
     ctx = Context(host, report, root)
     scripts = Scripts(ctx)
     tracking = Tracking(ctx, scripts)
-    vrrp = vrrp_plan(ctx, scripts, tracking, log_detail=log_detail)
+    vrrp = vrrp_plan(ctx, tracking, log_detail=log_detail)
     lvs = lvs_part(ctx, scripts, tracking)
     supervisor = supervisor_plan(ctx, scripts)
     runner = RunnerPlan(

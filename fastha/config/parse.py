@@ -5,7 +5,6 @@ skipped, its contents are taken for the enclosing block's and its `}` ends that 
 that keepalived reads differently.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from fastha.config.arguments import DROP, Reading
@@ -172,7 +171,7 @@ class Parser:
 
     def _items(self, node: Node) -> None:
         """The lines of a block of lines."""
-        read: Callable[[Reading], Any] = TRACK_READERS.get(node.block.path) or LINE_READERS[node.block.line]
+        read = TRACK_READERS.get(node.block.path) or LINE_READERS[node.block.line]
         while self._at < len(self._lines):
             line = self._lines[self._at]
             self._at += 1

@@ -147,7 +147,32 @@ CONNECTION = (
 
 TCP_CHECK = Block(path="TCP_CHECK", words=CONNECTION + timing("1", "1"))
 OPTION_WORDS = one_of(
-    ["allow_empty_class", "alt_bsux", "auto_callout", "caseless", "dollar_endonly", "dotall", "dupnames", "extended", "firstline", "match_unset_backref", "multiline", "never_ucp", "never_utf", "no_auto_capture", "no_auto_possess", "no_dotstar_anchor", "no_start_optimize", "ucp", "ungreedy", "utf", "never_backslash_c", "alt_circumflex", "alt_verbnames", "use_offset_limit"]
+    [
+        "allow_empty_class",
+        "alt_bsux",
+        "auto_callout",
+        "caseless",
+        "dollar_endonly",
+        "dotall",
+        "dupnames",
+        "extended",
+        "firstline",
+        "match_unset_backref",
+        "multiline",
+        "never_ucp",
+        "never_utf",
+        "no_auto_capture",
+        "no_auto_possess",
+        "no_dotstar_anchor",
+        "no_start_optimize",
+        "ucp",
+        "ungreedy",
+        "utf",
+        "never_backslash_c",
+        "alt_circumflex",
+        "alt_verbnames",
+        "use_offset_limit",
+    ]
 )
 
 URL = (

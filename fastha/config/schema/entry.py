@@ -39,7 +39,7 @@ class Word:
     """One word of the language, in one block (or in several that share the entry)."""
 
     name: str
-    arguments: Argument = Flag()
+    arguments: Argument = field(default_factory=Flag)
     default: str = ""
     effect: str
     reload: Reload = Reload.LIVE

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fastha.config.arguments import DROP, UINT, Integer, InterfaceName, Reading, c_integer, closest, is_multicast
+from fastha.config.arguments import DROP, UINT, Integer, InterfaceName, Reading, c_integer, is_multicast
+from fastha.config.diagnostics import closest
 from fastha.config.preprocess import CHECKS
 from fastha.model.net import parse_address
 
@@ -139,8 +140,7 @@ def receive_policy(r: Reading) -> Any:
     words = {word.upper() for word in r.words[1:]}
     for at, word in enumerate(r.words[1:], 1):
         if word.upper() not in {"MTU", "ADVERT"}:
-            value = Integer(1, UINT, "BYTES").value(r, word, at)
-            return value
+            return Integer(1, UINT, "BYTES").value(r, word, at)
     if {"MTU", "ADVERT"} <= words:
         r.error("both MTU and ADVERT; MTU is used", 2)
     return "MTU" if "MTU" in words else "ADVERT"

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
-from fastha.config.arguments import DROP, UINT, Integer, Reading, closest
+from fastha.config.arguments import DROP, UINT, Integer, Reading
+from fastha.config.diagnostics import closest
 from fastha.model.net import Address, parse_address
 from fastha.model.plan import Forwarding, Method, TunnelType
 

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from fastha.config.arguments import DROP, Exit, InterfaceName, Reading
+from fastha.config.arguments import DROP, InterfaceName, Reading
+from fastha.config.diagnostics import Exit
 from fastha.model.net import parse_address
 
 MAC = re.compile(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){4,5}")

@@ -121,8 +121,8 @@ ELECTION = (
         name="state",
         arguments=Choice(one_of(["MASTER", "BACKUP"]), otherwise="BACKUP", what="state"),
         default="BACKUP; MASTER with priority 255",
-        effect="What this router would like to be at first. The election decides: a MASTER below priority 255 starts as "
-        "backup too.",
+        effect="What this router would like to be at first. The election decides: a MASTER below priority 255 starts "
+        "as backup too.",
         example="state BACKUP",
     ),
     Word(
@@ -428,7 +428,7 @@ WIRE = (
     Word(
         name="promote_secondaries",
         default="off",
-        effect="Sets promote_secondaries on the interface while running, so that removing one address keeps the others.",
+        effect="Sets promote_secondaries on the interface while running: removing one address keeps the others.",
         status=PENDING,
         pending="the interface's setting stays as it is",
         example="promote_secondaries",

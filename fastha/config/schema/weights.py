@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastha.config.arguments import DROP, INT, Integer, Reading, closest
+from fastha.config.arguments import DROP, INT, Integer, Reading
+from fastha.config.diagnostics import closest
 
 
 def weight(limit: int) -> Callable[[Reading], Any]:

@@ -30,7 +30,7 @@ def plan_address(item: AddressLine, dev: str) -> VirtualAddress:
 
 
 def virtual_addresses(
-    ctx: Context, node: Node, path: str, dev: str, family: Family | None, what: str
+    ctx: Context, node: Node, path: str, *, dev: str, family: Family | None, what: str
 ) -> tuple[VirtualAddress, ...]:
     """The addresses of one block. With `family` others are refused, line by line; so are repeated ones."""
     seen: set[tuple[str, int, str]] = set()

@@ -4,10 +4,8 @@ Built for fleets: ten thousand real servers with a checker each are resolved in 
 for all servers of a virtual server is looked up once.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from fastha.config.script import ScriptLine
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
@@ -46,7 +44,7 @@ class CheckerReader:
                 if check is not None:
                     misc.append(check)
             elif kind in NETWORK_CHECKS:
-                connection = self._connection(node, rs, vs, address, port, name)
+                connection = self._connection(node, rs, vs, (address, port), name=name)
                 if kind in {"HTTP_GET", "SSL_GET"}:
                     urls = self._urls(node, rs, vs, name)
                     if urls and connection is not None and kind == "HTTP_GET":
@@ -94,30 +92,33 @@ class CheckerReader:
             else self.log_all,
         }
 
-    def _connection(self, node: Node, rs: Node, vs: Node, address: Address, port: int, name: str) -> Connection | None:
+    def _connection(
+        self, node: Node, rs: Node, vs: Node, target: tuple[Address, int], *, name: str
+    ) -> Connection | None:
         """Where the check goes; None, and said, when it can go nowhere."""
+        address, port = target
         values = node.values
         timeout = values.get("connect_timeout") or rs.values.get("connect_timeout") or vs.values.get("connect_timeout")
         limit: Ns = CONNECT_TIMEOUT if timeout is None else timeout[0]
         if len(values) <= 1 and (not values or "connect_timeout" in values) and not address.startswith(LINK_LOCAL):
             return Connection(address=address, port=port, connect_timeout=limit)
-        target: Address = node.get("connect_ip", address)
+        host: Address = node.get("connect_ip", address)
         bindto: Address | None = node.maybe("bindto")
-        if self.ctx.address_conflict(target, bindto):
+        if self.ctx.address_conflict(host, bindto):
             self.ctx.error(
-                f"real server {name}: bindto {bindto} is of another family than {target}; it is ignored",
+                f"real server {name}: bindto {bindto} is of another family than {host}; it is ignored",
                 node.line_of("bindto"),
                 1,
             )
             bindto = None
         bind_if: str | None = node.maybe("bind_if")
-        if target.startswith(LINK_LOCAL) and bind_if is None:
+        if host.startswith(LINK_LOCAL) and bind_if is None:
             self.ctx.error(
                 f"real server {name}: {node.block.path} of a link-local address needs bind_if; it is dropped", node.line
             )
             return None
         return Connection(
-            address=target,
+            address=host,
             port=node.get("connect_port", port),
             bindto=bindto,
             bind_port=node.get("bind_port", 0) if bindto is not None else 0,
@@ -134,7 +135,8 @@ class CheckerReader:
             if path is None:
                 self.ctx.error(f"real server {name}: a url without a path; it is dropped", url.line)
                 continue
-            codes = tuple(pair for line in url.get("status_code", []) for pair in line)
+            lines: list[tuple[tuple[int, int], ...]] = url.get("status_code", [])
+            codes = tuple(pair for line in lines for pair in line)
             result.append(
                 Url(
                     path=path,
@@ -167,7 +169,7 @@ class CheckerReader:
             )
 
     def _misc(self, node: Node, rs: Node, vs: Node, name: str) -> MiscCheck | None:
-        script: ScriptLine | None = node.maybe("misc_path")
+        script = node.maybe("misc_path")
         if script is None:
             self.ctx.error(f"real server {name}: MISC_CHECK has no misc_path; it is dropped", node.line)
             return None
@@ -176,7 +178,7 @@ class CheckerReader:
         if written is None:
             command = self.scripts.command(script, what)
         else:
-            account = self.scripts.account(*written, node.line_of("user"))
+            account = self.scripts.account(written, node.line_of("user"))
             command = None if account is None else self.scripts.run_as(script, account, what)
         if command is None:
             return None
@@ -201,12 +203,13 @@ class CheckerReader:
 
     def _reference(self, node: Node, kind: str, name: str) -> None:
         """FILE_CHECK and BFD_CHECK name something that must stand before them."""
-        word, known = REFERENCES[kind]
+        word = REFERENCES[kind]
+        tracked = self.tracking
+        known = tracked.file_known if kind == "FILE_CHECK" else tracked.bfd_known
         written = node.maybe(word)
-        find: Callable[[Any, int], bool] = getattr(self.tracking, known)
         if written is None:
             self.ctx.error(f"real server {name}: {kind} has no {word}; it is dropped", node.line)
-        elif not find(written, node.line.order):
+        elif not known(written, node.line.order):
             self.ctx.error(
                 f"real server {name}: {kind} names '{written}', which is not defined before; it is dropped",
                 node.line_of(word),
@@ -214,5 +217,5 @@ class CheckerReader:
             )
 
 
-REFERENCES = {"FILE_CHECK": ("track_file", "file_known"), "BFD_CHECK": ("name", "bfd_known")}
+REFERENCES = {"FILE_CHECK": "track_file", "BFD_CHECK": "name"}
 NO_CHECKERS = Checkers()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastha.config.arguments import is_multicast
-from fastha.config.lines import PeerLine
 from fastha.config.semantics.addresses import virtual_addresses
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.tracking import Tracking
@@ -225,8 +224,7 @@ class _Instance:
 
     def _peers(self) -> tuple[UnicastPeer, ...]:
         peers: dict[Address, UnicastPeer] = {}
-        items: list[PeerLine] = self.node.entries("unicast_peer")
-        for item in items:
+        for item in self.node.entries("unicast_peer"):
             if family_of(item.address) != self.family:
                 self.ctx.error(f"{self.name}: peer {item.address} is not IPv{self.family}; it is skipped", item.line)
             elif item.address in peers:
@@ -265,8 +263,12 @@ class _Instance:
 
     def _addresses(self, interface: str) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
         node = self.node
-        addresses = virtual_addresses(self.ctx, node, "virtual_ipaddress", interface, self.family, self.name)
-        excluded = virtual_addresses(self.ctx, node, "virtual_ipaddress_excluded", interface, None, self.name)
+        addresses = virtual_addresses(
+            self.ctx, node, "virtual_ipaddress", dev=interface, family=self.family, what=self.name
+        )
+        excluded = virtual_addresses(
+            self.ctx, node, "virtual_ipaddress_excluded", dev=interface, family=None, what=self.name
+        )
         if not addresses:
             if self.strict or self.version == 3:
                 self.refuse("virtual_ipaddress is empty, and version 3 and strict mode need an address")

@@ -74,7 +74,7 @@ def fifos(ctx: Context, scripts: Scripts) -> tuple[Fifo, ...]:
         if path in result:
             ctx.error(f"{word} is the same as another one; it is dropped", line, 1)
             continue
-        owner = scripts.account(*account(list(words[1:])), line) if len(words) > 1 else scripts.default_account
+        owner = scripts.account(account(list(words[1:])), line) if len(words) > 1 else scripts.default_account
         if owner is None and len(words) > 1:
             continue
         result[path] = Fifo(

@@ -42,7 +42,7 @@ class Scripts:
         written = ctx.defs.maybe("script_user")
         if written is not None:
             line = ctx.defs.line_of("script_user")
-            self._default = self.account(*written, line)
+            self._default = self.account(written, line)
             if self._default is None:
                 self._default_problem = f"script_user '{written[0]}' cannot be used"
             return
@@ -56,8 +56,10 @@ class Scripts:
         else:
             self._default = ctx.host.identity()
 
-    def account(self, name: str, group: str | None, supplementary: bool, line: Line) -> User | None:
-        """The account of `USER [[:]GROUP]`; None, and said, when there is no such user or group."""
+    def account(self, written: tuple[str, str | None, bool], line: Line) -> User | None:
+        """The account of `USER [[:]GROUP]` (names, and whether supplementary groups are wanted); None, and said, when
+        there is no such user or group."""
+        name, group, supplementary = written
         host = self._ctx.host
         user = host.user(name)
         if user is None and name.isdecimal():
@@ -87,7 +89,7 @@ class Scripts:
         if script is None:
             return None
         if script.user is not None:
-            account = self.account(script.user, script.group, script.supplementary, script.line)
+            account = self.account((script.user, script.group, script.supplementary), script.line)
         elif self._default is None:
             self._ctx.error(f"{what} is not run: {self._default_problem}", script.line, 1)
             account = None
@@ -117,7 +119,7 @@ class Scripts:
         """The command, or why there is none."""
         groups = account.groups or None
         if argv[0].startswith("<"):
-            return Command(argv=argv, uid=account.uid, gid=account.gid, groups=groups, shell=True)
+            return Command(argv=argv, uid=account.uid, gid=account.gid, groups=groups, shell=True)  # noqa: S604 - the file says so
         path = argv[0] if "/" in argv[0] else self._find(argv[0], account)
         if path is None:
             return f"'{argv[0]}' is not found in PATH"

@@ -61,7 +61,7 @@ class Tracking:
         written = node.maybe("user")
         what = f"track script {name}"
         if written is not None:
-            account = self._scripts.account(*written, node.line_of("user"))
+            account = self._scripts.account(written, node.line_of("user"))
         elif self._scripts.default_account is None:
             self._scripts.command(script, what)
             account = None

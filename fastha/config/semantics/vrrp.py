@@ -21,7 +21,7 @@ EVENTS = {
 }
 
 
-def vrrp_plan(ctx: Context, scripts: Scripts, tracking: Tracking, *, log_detail: bool) -> VrrpPlan:
+def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan:
     """All instances and groups. Those that cannot be run are left out, and said."""
     nodes = ctx.root.blocks("vrrp_instance")
     for node in nodes:
@@ -144,7 +144,7 @@ def _distinct(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) ->
 
 def _track_groups(ctx: Context, known: set[str]) -> None:
     for node in ctx.root.blocks("track_group"):
-        names = [item for item in node.entries("group")]
+        names = node.entries("group")
         for item in names:
             if item.name not in known:
                 ctx.error(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
