@@ -30,7 +30,7 @@ async def retire(
     An orphan that does not leave within `patience` seconds is killed. A pid that is someone else's is left alone.
     """
     loop = asyncio.get_running_loop()
-    waiting: dict[int, tuple[str, int]] = {}
+    waiting: list[int] = []
     for name, path in pid_files.items():
         pid = pidfile.read_pid(path)
         if pid is None:
@@ -41,7 +41,7 @@ async def retire(
             if _is_ours(name, pid, run_dir):
                 log("notice", f"retiring the {name} process [{pid}] of a supervisor that is gone")
                 signal.pidfd_send_signal(fd, RETIRE)
-                waiting[fd] = (name, pid)
+                waiting.append(fd)
             else:
                 os.close(fd)
         pidfile.remove(path)
@@ -49,10 +49,8 @@ async def retire(
         take_states(run_dir)
         return States(), 0
     await asyncio.gather(*(_gone(loop, fd, patience) for fd in waiting))
-    for fd, (name, pid) in waiting.items():
+    for fd in waiting:
         os.close(fd)
-        if name == "runner":
-            procs.end_session(pid)
     return take_states(run_dir)
 
 

@@ -228,10 +228,7 @@ class Supervisor:
             self._children["checker"].stop(self._options.release_ipvs, patience),
         )
         # Last: it runs what the others told it on their way out.
-        runner_pid = self._children["runner"].pid
         await self._children["runner"].stop(True, max(patience, _RUNNER_PATIENCE))
-        if runner_pid is not None:
-            procs.end_session(runner_pid)
         if settings.shutdown_script is not None:
             await self._run_script("shutdown_script", settings.shutdown_script, settings.shutdown_script_timeout)
         if self._control is not None:
@@ -304,7 +301,7 @@ class Supervisor:
         """Start it again, or end with it."""
         if child.name == "runner" and child.last_pid is not None:
             # As keepalived's scripts, which get SIGTERM when their parent dies.
-            procs.end_session(child.last_pid)
+            procs.end_scripts(child.last_pid)
         if self._ending.is_set():
             return
         if exit_code in PERMANENT:

@@ -142,7 +142,8 @@ class Run:
         self._on_done = on_done
         self._timer: asyncio.TimerHandle | None = None
         self._kills = 0
-        self._terminated = False
+        self.terminated = False
+        """It was told to end."""
         self.timed_out = False
         self.started = time.monotonic_ns()
         self._started_wall = time.time()
@@ -160,9 +161,9 @@ class Run:
 
     def terminate(self) -> None:
         """SIGTERM to its group now, then the escalation."""
-        if self._terminated:
+        if self.terminated:
             return
-        self._terminated = True
+        self.terminated = True
         if self._timer is not None:
             self._timer.cancel()
         self._signal(signal.SIGTERM)
@@ -179,7 +180,7 @@ class Run:
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)
         self._kills += 1
-        if self._kills > 1:
+        if self._kills > 2:
             self._launcher.log("warning", f"{self.command.argv[0]} [{self.pid}] does not end on SIGKILL")
         pause = _ESCALATION[min(self._kills, len(_ESCALATION) - 1)]
         self._timer = self._launcher.loop.call_later(pause, self._kill)
@@ -189,7 +190,7 @@ class Run:
             os.killpg(self._process.pid, number)
 
     def _ended(self) -> None:
-        if self._terminated:
+        if self.terminated:
             self._signal(signal.SIGKILL)  # the rest of its group; the leader is not reaped yet, the number still ours
         code = self._process.wait()
         self._launcher.loop.remove_reader(self._pidfd)
