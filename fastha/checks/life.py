@@ -139,7 +139,7 @@ class MiscChecker(Checker):
         return report.verdict != Verdict.SUCCESS and not weighs
 
     def succeed(self, status: int) -> tuple[Change, Ns]:
-        self.weight = status - 2 if self.check.dynamic and status else None
+        self.weight = status - 2 if self.check.dynamic and status >= 2 else None
         return super().succeed(status)
 
     def _down(self) -> Change:
