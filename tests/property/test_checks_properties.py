@@ -9,7 +9,10 @@ from fastha.model.units import S
 from tests.check_builders import Life, http, misc, tcp
 
 verdicts = st.sampled_from([Verdict.SUCCESS, Verdict.REFUSED, Verdict.TIMEOUT, Verdict.LOCAL, Verdict.EXIT])
-histories = st.lists(st.tuples(verdicts, st.integers(0, 300), st.integers(0, 9 * S)), max_size=60)
+results = st.tuples(verdicts, st.integers(1, 300), st.integers(0, 9 * S)).map(
+    lambda result: (result[0], result[1] if result[0] == Verdict.EXIT else 0, result[2])
+)
+histories = st.lists(results, max_size=60)
 checks = st.one_of(
     st.builds(tcp, retry=st.integers(0, 3), alpha=st.booleans()),
     st.builds(
