@@ -10,7 +10,7 @@ from rich.text import Text
 from fastha.cli.lab.check import Outcome
 from fastha.cli.lab.lab import Lab, View
 from fastha.cli.lab.network import DIRECTORS, SERVERS
-from fastha.model.snapshot import CheckSnapshot, RealServerSnapshot, VirtualServerSnapshot
+from fastha.model.snapshot import RealServerSnapshot, VirtualServerSnapshot
 from fastha.model.units import seconds_text
 
 KEYS = {
@@ -22,6 +22,8 @@ KEYS = {
     "p": "path-down",
     "h": "heal",
 }
+NAMES = 22
+"""Columns for the names of instances and services."""
 STYLES = {"MASTER": "bold green", "BACKUP": "cyan", "FAULT": "bold red", "no power": "red", "stopped": "red"}
 
 
@@ -45,18 +47,15 @@ def why_out(server: RealServerSnapshot) -> str:
     return "; ".join(reasons) or ("not in the kernel" if not server.programmed else "weight 0")
 
 
+def in_pool(server: RealServerSnapshot) -> bool:
+    """The kernel sends connections to it."""
+    return server.programmed and bool(server.kernel_weight)
+
+
 def server_text(server: RealServerSnapshot) -> str:
     """`web1` or `web1 out (TCP_CHECK: connection refused)`."""
     name = next((name for name, address in SERVERS.items() if address == server.address), server.address)
-    if server.programmed and server.kernel_weight:
-        trying = [retrying(check) for check in server.checkers if not check.up]
-        return f"{name}{' failing' if trying else ''}"
-    return f"{name} out ({why_out(server)})"
-
-
-def retrying(check: CheckSnapshot) -> bool:
-    """It failed and has tries left."""
-    return not check.up and check.retries_left > 0
+    return name if in_pool(server) else f"{name} out ({why_out(server)})"
 
 
 def service_of(view: View, director: str | None, name: str) -> VirtualServerSnapshot | None:
@@ -68,11 +67,11 @@ def service_of(view: View, director: str | None, name: str) -> VirtualServerSnap
 
 
 def directors_table(lab: Lab, view: View) -> Table:
-    table = Table(title="directors", title_justify="left", expand=True)
-    table.add_column("instance")
-    table.add_column("address")
+    table = Table(title=f"{lab.example.name}: who holds which address", title_justify="left", expand=True)
+    table.add_column("instance", width=NAMES)
+    table.add_column("address", width=15)
     for director in DIRECTORS:
-        table.add_column(director)
+        table.add_column(director, ratio=1)
     for instance in lab.example.instances:
         cells = []
         for director in DIRECTORS:
@@ -96,15 +95,16 @@ def detail(view: View, director: str, instance: str) -> str:
 
 def pools_table(lab: Lab, view: View) -> Table:
     table = Table(title="pools", title_justify="left", expand=True)
-    table.add_column("service")
+    table.add_column("service", width=NAMES)
     for director in DIRECTORS:
-        table.add_column(director)
+        table.add_column(director, ratio=1)
     for vs in lab.example.services:
         cells = []
         for director in DIRECTORS:
             service = service_of(view, director, vs.name)
-            servers = [server_text(rs) for rs in service.real_servers] if service else ["-"]
-            cells.append("\n".join(servers))
+            servers = service.real_servers if service else ()
+            texts = [Text(server_text(rs), "" if in_pool(rs) else STYLES["FAULT"]) for rs in servers]
+            cells.append(Text("\n").join(texts) if texts else Text("-", "dim"))
         table.add_row(vs.name, *cells)
     return table
 
@@ -112,8 +112,11 @@ def pools_table(lab: Lab, view: View) -> Table:
 def traffic_table(lab: Lab) -> Table:
     now = time.monotonic_ns()
     table = Table(title=f"requests, {lab.rate:g} a second", title_justify="left", expand=True)
-    for name in ("target", "answered by", "failed", "longest gap", "since the last act"):
-        table.add_column(name)
+    table.add_column("target", width=NAMES)
+    table.add_column("answered by", ratio=1)
+    table.add_column("failed", ratio=1)
+    for name in ("longest gap", "since the last act"):
+        table.add_column(name, justify="right")
     for target in lab.example.targets():
         whole, marked = lab.traffic.whole.get(target.label), lab.traffic.marked.get(target.label)
         if whole is None or marked is None:
@@ -170,6 +173,6 @@ def report(outcomes: list[Outcome]) -> Iterator[str]:
         yield (
             f"{'FAILED' if o.problems else 'ok':6} {o.act}: {o.told}; in order {settled} (at most "
             f"{o.allowed.settle / 1e9:.1f}), longest gap {o.gap / 1e9:.3f} s (at most {o.allowed.gap / 1e9:.3f}), "
-            f"{o.failed} requests failed"
+            f"{o.failed} failed requests"
         )
         yield from (f"       {problem}" for problem in o.problems)
