@@ -1,0 +1,1 @@
+"""Benchmarks: fastha beside C keepalived, in the same minutes, on the same machine."""

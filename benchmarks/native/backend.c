@@ -1,0 +1,113 @@
+/*
+ * The servers behind the benchmark: one process that answers for a whole network of addresses, so that every real
+ * server can have its own.
+ *
+ *   backend tcp|http PORT COUNTERS
+ *
+ * tcp: accept and wait for the peer to close. http: answer 200 and close. COUNTERS is a file, mapped: connections
+ * accepted and requests answered, 64 bits each. Says "ready" once it listens.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char reply[] =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
+static int http, epoll;
+static volatile uint64_t *counters;
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static int listen_on(int port)
+{
+    struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port) };
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+        die("socket");
+    if (bind(fd, (struct sockaddr *) &any, sizeof any) < 0 || listen(fd, 65535) < 0)
+        die("listen");
+    return fd;
+}
+
+static void watch(int fd, uint32_t events)
+{
+    struct epoll_event event = { .events = events, .data.fd = fd };
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+        die("epoll_ctl");
+}
+
+/* 1: the connection is done with. */
+static int serve(int fd)
+{
+    char request[4096];
+    ssize_t count = read(fd, request, sizeof request);
+    if (count < 0 && errno == EAGAIN)
+        return 0;
+    if (count > 0 && http) {
+        counters[1]++;
+        if (write(fd, reply, sizeof reply - 1) < 0 && errno == EAGAIN)
+            return 0;
+    }
+    return count <= 0 || http;
+}
+
+static void accept_all(int listener)
+{
+    int fd;
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        counters[0]++;
+        if (http && serve(fd)) /* the request is often here already */
+            close(fd);
+        else
+            watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct epoll_event events[512];
+    struct rlimit files = { 1000000, 1000000 };
+    int listener, file;
+    if (argc != 4)
+        return fprintf(stderr, "usage: backend tcp|http PORT COUNTERS\n"), 2;
+    http = !strcmp(argv[1], "http");
+    signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_NOFILE, &files);
+    file = open(argv[3], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || ftruncate(file, 4096) < 0)
+        die(argv[3]);
+    counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (counters == MAP_FAILED)
+        die("mmap");
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    listener = listen_on(atoi(argv[2]));
+    watch(listener, EPOLLIN);
+    puts("ready");
+    fflush(stdout);
+    for (;;) {
+        int count = epoll_wait(epoll, events, 512, -1);
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            if (fd == listener)
+                accept_all(listener);
+            else if (serve(fd))
+                close(fd);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+def fetched(): return None
