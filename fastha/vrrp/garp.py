@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastha.vrrp.actions import Announce
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastha.model.net import Address
     from fastha.model.plan import VrrpInstance
@@ -124,17 +124,19 @@ class Announcer:
             self._world.out.append(Announce(instance.index, at_once, count))
         self._queue(instance, [t for t in targets(plan) if pacing(plan, t)], count, now)
 
-    def _queue(self, instance: Instance, paced: Iterable[Target], count: int, now: Ns) -> None:
+    def _queue(self, instance: Instance, paced: Sequence[Target], count: int, now: Ns) -> None:
+        """All wait in order; a queue that is free sends its first."""
         for target in paced:
-            key = (target[0], family(target))
-            queue = self._queues.setdefault(key, Queue())
+            queue = self._queues.setdefault((target[0], family(target)), Queue())
             entry = (instance.index, target)
             queue.waiting[entry] = max(queue.waiting.get(entry, 0), count)
-            if ("pace", key) not in self._world.timers:
-                if queue.free_at > now:
-                    self._world.timers.set(("pace", key), queue.free_at)
-                else:
-                    self.pace(key, {instance.index: instance}, now)
+        for key in dict.fromkeys((target[0], family(target)) for target in paced):
+            if ("pace", key) in self._world.timers:
+                continue
+            if (free_at := self._queues[key].free_at) > now:
+                self._world.timers.set(("pace", key), free_at)
+            else:
+                self.pace(key, {instance.index: instance}, now)
 
 
 def targets(plan: VrrpInstance) -> list[Target]:
