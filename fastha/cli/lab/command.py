@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fastha.cli.lab import example as examples
 from fastha.cli.lab.cage import CageError, run_caged
-from fastha.cli.lab.example import Example, ExampleError
+from fastha.cli.lab.example import CONFIG_DIR, Example, ExampleError
 from fastha.cli.lab.lab import Lab
 from fastha.cli.lab.show import Wish, run
 from fastha.model.units import S
@@ -93,14 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         need_programs(args.daemon)
-        example = examples.read(args.example)
-        script = acts_of(args.script, example) if args.script else ()
-        # nobody can press keys: show everything once
-        keys = sys.stdin.isatty() and console.is_terminal
-        if not script and (args.check or not (keys or args.seconds is not None)):
-            script = default_script(example)
-        seconds = args.seconds if args.seconds is not None else 0.0 if args.check or not keys else None
-        return run_caged(lambda unprivileged: caged(args, example, script, seconds, unprivileged))
+        path = examples.locate(args.example)
+        return run_caged(lambda unprivileged: caged(args, path, unprivileged))
     except (ExampleError, CageError) as error:
         print(f"fastha lab: {error}", file=sys.stderr)
         return 2
@@ -120,21 +114,30 @@ def need_programs(daemon: str) -> None:
         raise ExampleError(f"--daemon: there is no program {daemon}")
 
 
-def caged(
-    args: argparse.Namespace, example: Example, script: tuple[str, ...], seconds: float | None, unprivileged: bool
-) -> int:
+def wish_of(args: argparse.Namespace, example: Example, terminal: bool) -> Wish:
+    """What is to be done. Raises ExampleError."""
+    script = acts_of(args.script, example) if args.script else ()
+    # where nobody can press keys, everything is shown once
+    if not script and (args.check or not (terminal or args.seconds is not None)):
+        script = default_script(example)
+    seconds = args.seconds if args.seconds is not None else 0.0 if args.check or not terminal else None
+    return Wish(script, args.check, seconds, int(args.margin * S))
+
+
+def caged(args: argparse.Namespace, path: Path, unprivileged: bool) -> int:
     """Inside the cage: the lab itself."""
     console = Console()
-    plane = "nftables" if unprivileged and example.services else None
-    program = args.daemon if args.daemon == "fastha" else shutil.which(args.daemon)
-    lab = Lab(example, program, plane, args.rate, args.logs)
-    wish = Wish(script, args.check, seconds, int(args.margin * S))
-    if unprivileged:
-        console.print("not root: a user namespace; pools by nftables, no real-time scheduling", highlight=False)
     try:
-        return asyncio.run(run(lab, wish, console))
+        examples.copy_files(path, Path(CONFIG_DIR))
+        example = examples.read(path.name)
+        wish = wish_of(args, example, terminal=sys.stdin.isatty() and console.is_terminal)
+        program = "fastha" if args.daemon == "fastha" else shutil.which(args.daemon) or args.daemon
+        plane = "nftables" if unprivileged and example.services else None
+        if unprivileged:
+            console.print("not root: a user namespace; pools by nftables, no real-time scheduling", highlight=False)
+        return asyncio.run(run(Lab(example, program, plane, args.rate, args.logs), wish, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
-    except (OSError, RuntimeError) as error:
+    except (ExampleError, OSError, RuntimeError) as error:
         print(f"fastha lab: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import msgspec
 import orjson
 
 from fastha.cli.lab import network
-from fastha.cli.lab.example import CONFIG_DIR
+from fastha.cli.lab.example import CONFIG_DIR, copy_files
 from fastha.model.snapshot import Snapshot
 
 CONTROL: Final = "control.sock"
@@ -38,7 +37,6 @@ class Director:
     """A daemon with its files. `program` is `fastha` or a path of another one."""
 
     name: str
-    example: Path
     program: str
     plane: str | None
     log: Path
@@ -56,16 +54,11 @@ class Director:
         return RUN / self.name / "run"
 
     def furnish(self) -> None:
-        """Copy the example's files, owned and writable by nobody but (the cage's) root."""
+        """Copy the example's files; ours becomes keepalived.conf."""
         self.run_dir.mkdir(parents=True)
         self.etc.mkdir()
-        for file in self.example.iterdir():
-            if file.suffix == ".conf" and file.stem.startswith("director"):
-                if file.stem == self.name:
-                    shutil.copyfile(file, self.etc / "keepalived.conf")
-            elif file.is_file():
-                shutil.copyfile(file, self.etc / file.name)
-                (self.etc / file.name).chmod(0o755 if file.read_bytes().startswith(b"#!") else 0o644)
+        copy_files(Path(CONFIG_DIR), self.etc)
+        (self.etc / f"{self.name}.conf").rename(self.etc / "keepalived.conf")
 
     async def start(self) -> None:
         """Start the daemon in this director's network, with its own /etc/keepalived."""

@@ -5,6 +5,7 @@ server uses which gateway, how long a takeover or an ejection may last.
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from fastha.cli.lab.network import DIRECTORS, PORTS, SERVERS
+from fastha.config.diagnostics import render_text
 from fastha.config.host import Interface
 from fastha.config.load import load
 from fastha.model.net import Address
@@ -84,7 +86,6 @@ class Example:
     """Two directors' plans and what follows from them."""
 
     name: str
-    path: Path
     plans: Mapping[str, Plan]
 
     @property
@@ -212,26 +213,40 @@ def _judgement(check: CheckerTiming) -> Ns:
     return check.delay_loop + timeout + check.retry * (check.delay_before_retry + timeout)
 
 
-def read(name: str) -> Example:
-    """The example called `name`, or in the directory `name`. Raises ExampleError."""
+def locate(name: str) -> Path:
+    """The directory of the example called `name`, or `name` itself when it is a path. Raises ExampleError."""
     path = Path(name) if os.sep in name else folder() / name
     if not path.is_dir():
         known = ", ".join(names())
         raise ExampleError(f"there is no example {name!r}; there are {known} (or name a directory: ./{name})")
-    plans = {director: _plan(path / f"{director}.conf") for director in DIRECTORS}
-    example = Example(path.name, path, plans)
+    return path.absolute()
+
+
+def copy_files(path: Path, to: Path) -> None:
+    """An example's files as an operator would install them: owned by (the cage's) root, scripts executable."""
+    for file in path.iterdir():
+        if file.is_file():
+            copy = to / file.name
+            shutil.copyfile(file, copy)
+            copy.chmod(0o755 if file.read_bytes().startswith(b"#!") else 0o644)
+
+
+def read(name: str) -> Example:
+    """The example whose files were copied to CONFIG_DIR. Raises ExampleError."""
+    plans = {director: _plan(Path(CONFIG_DIR, f"{director}.conf")) for director in DIRECTORS}
+    example = Example(name, plans)
     if not example.instances:
-        raise ExampleError(f"{path}: no vrrp_instance, so nobody would hold an address")
+        raise ExampleError(f"{name}: no vrrp_instance, so nobody would hold an address")
     if [i.name for i in example.instances] != [i.name for i in plans[DIRECTORS[1]].vrrp.instances]:
-        raise ExampleError(f"{path}: the two directors have different instances")
+        raise ExampleError(f"{name}: the two directors have different instances")
     return example
 
 
 def _plan(path: Path) -> Plan:
-    try:
-        loaded = load(str(path), DirectorHost())
-    except OSError as error:
-        raise ExampleError(f"{path}: {error.strerror}") from None
-    if loaded.plan is None:
-        raise ExampleError(f"{path} cannot be used; see fastha -t -c {path}")
+    """The plan of one director; a finding in its file is an error of the example."""
+    if not path.exists():
+        raise ExampleError(f"the example has no {path.name}")
+    loaded = load(str(path), DirectorHost())
+    if loaded.plan is None or loaded.exit_code:
+        raise ExampleError(f"{path.name} is not in order\n{render_text(loaded.diagnostics)}")
     return loaded.plan

@@ -48,9 +48,7 @@ class Lab:
         self.condition = Condition()
         self.told: list[str] = []
         """What was done, for the display."""
-        self.directors = {
-            name: Director(name, example.path, program, plane, self.logs / f"{name}.log") for name in DIRECTORS
-        }
+        self.directors = {name: Director(name, program, plane, self.logs / f"{name}.log") for name in DIRECTORS}
         self.servers: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.acts: dict[str, Act] = {
