@@ -791,10 +791,9 @@ cdef class AdvertEngine:
         while e.outbox != NULL:
             sent = e.outbox
             e.outbox = sent.next
-            family = e.instances[sent.interface].binding.family
             result.append((
                 <int> sent.interface,
-                address_of(sent.destination, family),
+                address_of(sent.destination, sent.family),
                 (<const char *> sent.payload)[:sent.length],
             ))
             free(sent)

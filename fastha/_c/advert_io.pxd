@@ -187,6 +187,7 @@ cdef inline void post(engine_t *e, int32_t instance, packet_t *packet) noexcept 
     heard.payload = <uint8_t *> (packet + 1)
     heard.length = packet.length
     heard.interface = <uint32_t> instance
+    heard.family = e.instances[instance].binding.family
     memcpy(heard.destination, packet.destination, 16)
     copy = copy_of(e, &heard)
     if copy == NULL:

@@ -199,8 +199,11 @@ class ModelEngine:
         one.fired = one.silent = one.silent_untold = False
 
     def _send(self, instance: int, datagrams: Sequence[Datagram]) -> None:
+        one = self._standing.setdefault(instance, Standing())
+        if one.endpoint is None or not datagrams:
+            return
         self._count("sent")
-        self._standing.setdefault(instance, Standing()).sent += 1
+        one.sent += 1
         self._outbox += [(instance, d.destination, d.payload) for d in datagrams]
 
     def _settle(self, number: int) -> None:

@@ -173,7 +173,9 @@ def test_ipv6_takes_over_and_announces(segment: Segment, tmp_path: Path) -> None
     frame = capture.adverts()[0]
     assert frame.data[:6].hex() == "333300000012"
     assert frame.ip[7] == 255
-    assert [f for f in list(capture.frames) if f.ethertype == 0x86DD and f.data[54] == 136], "no neighbour advertisement"
+    assert [f for f in list(capture.frames) if f.ethertype == 0x86DD and f.data[54] == 136], (
+        "no neighbour advertisement"
+    )
     strong.stop()
     until(lambda: weak.state() == "MASTER" and b.has("fd77::100"), "takeover")
 

@@ -1,0 +1,186 @@
+"""The compiled advert engine and its Python twin decide alike, whatever happens in whatever order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fastha._vrrp import AdvertEngine
+from fastha.model.net import Address
+from fastha.model.units import MS, Ns, S
+from fastha.vrrp.engine import ModelEngine
+from fastha.vrrp.events import AdvertReceived
+from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
+
+GROUP = Address("224.0.0.18")
+OURS = Address("10.0.0.1")
+SOURCES = [Address(f"10.0.0.{n}") for n in (2, 3, 4)]
+INSTANCES = 4
+"""0 and 1 are multicast with VRIDs of their own; 2 and 3 share a VRID on a unicast socket."""
+PAYLOADS = [
+    bytes([0x31, vrid, priority, 1, 0, 100, 0, 0, 10, 0, 0, 9]) for vrid in (1, 2, 7) for priority in (0, 90, 200)
+]
+COMPARED = (
+    "received", "expected", "reported", "ignored", "waited", "waiting_lost", "unknown_vrid", "too_short", "overflow",
+    "missed", "away", "lease_lost",
+)  # fmt: skip
+ENDPOINTS = (
+    Endpoint(instance=0, interface="e", family=4, virtual_router_id=1, source=OURS, group=GROUP),
+    Endpoint(instance=1, interface="e", family=4, virtual_router_id=2, source=OURS, group=GROUP),
+    Endpoint(instance=2, interface="e", family=4, virtual_router_id=7, source=OURS, peers=(SOURCES[0],)),
+    Endpoint(instance=3, interface="e", family=4, virtual_router_id=7, source=OURS, peers=tuple(SOURCES[1:])),
+)
+
+
+@dataclass(frozen=True)
+class Do:
+    """One thing that happens to both engines; the methods below carry it out."""
+
+    what: str
+    instance: int = 0
+    advance: Ns = 0
+    mode: Mode = Mode.IDLE
+    interval: Ns = S
+    relative: Ns = 0
+    shift: Ns | None = None
+    payload: bytes = b""
+    source: Address = SOURCES[0]
+    ttl: int = 255
+    length_ok: bool = True
+    age: Ns = 0
+    grace: Ns = 0
+
+
+times = st.sampled_from([0, 1, 7 * MS, 100 * MS, 999 * MS, S, 1500 * MS, 3 * S, 4 * S])
+signed = st.sampled_from([-2 * S, -S, -1, 0, 1, 100 * MS, S, 3 * S])
+intervals = st.sampled_from([10 * MS, S, 2 * S])
+orders = st.builds(
+    Do,
+    what=st.just("order"),
+    instance=st.integers(0, INSTANCES - 1),
+    mode=st.sampled_from(Mode),
+    interval=intervals,
+    relative=signed,
+    shift=st.one_of(st.none(), signed),
+    payload=st.sampled_from([b"", *PAYLOADS]),
+    source=st.sampled_from(SOURCES),
+    grace=st.sampled_from([0, 1300 * MS]),
+)
+adverts = st.builds(
+    Do,
+    what=st.just("hear"),
+    payload=st.sampled_from([*PAYLOADS, b"\x31\x01"]),
+    source=st.sampled_from(SOURCES),
+    ttl=st.sampled_from([255, 255, 255, 64]),
+    length_ok=st.sampled_from([True, True, True, False]),
+    age=times,
+)
+others = st.builds(
+    Do,
+    what=st.sampled_from(
+        ["step", "step", "settle", "settle", "renew", "renew", "send", "unbind", "bind", "overflow", "away"]
+    ),
+    instance=st.integers(0, INSTANCES - 1),
+    advance=times,
+    relative=times,
+)
+
+
+def heard(do: Do, now: Ns) -> tuple[int, AdvertReceived]:
+    """(slot, advert): VRIDs of unicast instances arrive on their socket."""
+    unicast = do.payload[1] == 7
+    advert = AdvertReceived(
+        instance=0,
+        generation=0,
+        source=do.source,
+        destination=OURS if unicast else GROUP,
+        ttl=do.ttl,
+        multicast=not unicast,
+        payload=do.payload,
+        at=now - do.age,
+        length_ok=do.length_ok,
+    )
+    return (1 if unicast else 0), advert
+
+
+def play(engine: AdvertEngine | ModelEngine, script: Sequence[Do]) -> list[object]:
+    """What came out, step by step."""
+    slots = [engine.listen(-1, 4), engine.listen(-1, 4)]
+    for endpoint in ENDPOINTS:
+        engine.bind(endpoint, slots[endpoint.instance // 2], -1, 1)
+    now = 100 * S
+    engine.renew(now)
+    generation = 0
+    waiting: list[tuple[int, AdvertReceived]] = []
+    told: list[object] = []
+    for do in script:
+        match do.what:
+            case "order":
+                generation += 1
+                engine.order(order(do, generation, now))
+            case "hear":
+                slot, advert = heard(do, now)
+                waiting.append((slots[slot], advert))
+            case "settle":
+                engine.settle()
+            case "renew":
+                engine.renew(now)
+            case "send":
+                engine.send(do.instance, (Datagram(GROUP, PAYLOADS[0]),))
+            case "unbind":
+                engine.unbind(do.instance)
+            case "bind":
+                engine.bind(ENDPOINTS[do.instance], slots[do.instance // 2], -1, 1)
+            case what:
+                now += do.advance
+                away = do.relative if what == "away" else 0
+                overflow = slots[do.instance // 2] if what == "overflow" else -1
+                told += look(engine, engine.step(now, waiting, away=away, overflow=overflow))
+                waiting = []
+    told += look(engine, engine.step(now + 10 * S, waiting))
+    told.append([engine.counters(i) for i in range(INSTANCES)])
+    counts = engine.stats()
+    told.append({name: counts.get(name, 0) for name in COMPARED})
+    return told
+
+
+def look(engine: AdvertEngine | ModelEngine, sent: list[tuple[int, Address, bytes]]) -> list[object]:
+    """What was sent and what happened, by instance: between instances with the same deadline the order is free."""
+    return [
+        sorted(sent, key=lambda one: one[0]),
+        sorted(engine.events(), key=lambda event: getattr(event, "instance", -1)),
+    ]
+
+
+def order(do: Do, generation: int, now: Ns) -> Order:
+    datagrams = (Datagram(GROUP, PAYLOADS[1]), Datagram(SOURCES[0], PAYLOADS[2])) if do.mode is Mode.SPEAK else ()
+    return Order(
+        instance=do.instance,
+        generation=generation,
+        mode=do.mode,
+        shift=do.shift,
+        datagrams=datagrams,
+        interval=do.interval,
+        first=now + do.relative,
+        deadline=now + do.relative,
+        restart=3 * do.interval,
+        grace=do.grace,
+        expected=do.payload,
+        expected_source=do.source if do.payload else None,
+    )
+
+
+LISTEN = Do("order", mode=Mode.LISTEN, relative=3 * S, payload=PAYLOADS[1], grace=1300 * MS)
+
+
+@given(st.lists(st.one_of(orders, adverts, adverts, others), max_size=60))
+@example(
+    [LISTEN, Do("hear", payload=PAYLOADS[1], age=S), Do("step", advance=S), Do("away", advance=3 * S, relative=2 * S)]
+)
+@example(
+    [LISTEN, *[Do("hear", payload=PAYLOADS[2])] * 12, Do("step"), Do("settle"), Do("step"), Do("settle"), Do("step")]
+)
+@example([Do("order", mode=Mode.SPEAK), Do("step"), Do("step", advance=4 * S), Do("renew"), Do("settle")])
+def test_the_compiled_engine_and_its_twin_decide_alike(script: list[Do]) -> None:
+    assert play(AdvertEngine(8, virtual=True), script) == play(ModelEngine(), script)
