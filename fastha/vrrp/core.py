@@ -89,7 +89,7 @@ class Core:
             self.links.settled(what)
             self.reassess("interface", what, now)
         elif name == "pace":
-            self.announcer.pace(what, self.instances, now)
+            self.announcer.pace(what, now)
         elif (instance := self.instances.get(what)) is not None:
             if name in TIMERS:
                 self.announcer.fire(name, instance, now)

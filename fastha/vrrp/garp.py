@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastha.vrrp.actions import Announce
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from fastha.model.net import Address
     from fastha.model.plan import VrrpInstance
@@ -35,6 +35,7 @@ class Queue:
 
     waiting: dict[tuple[int, Target], int] = field(default_factory=dict)
     """(instance, target) -> how often still, in order."""
+    interval: Ns = 0
     free_at: Ns = 0
 
 
@@ -100,7 +101,7 @@ class Announcer:
         if source is not None and instance.plan.interface:
             self._world.out.append(Announce(instance.index, ((instance.plan.interface, source),)))
 
-    def pace(self, key: tuple[str, int], instances: Mapping[int, Instance], now: Ns) -> None:
+    def pace(self, key: tuple[str, int], now: Ns) -> None:
         """The interval of a queue has passed: its next message leaves."""
         queue = self._queues.get(key)
         if queue is None or not queue.waiting:
@@ -110,7 +111,7 @@ class Announcer:
         if count > 1:
             queue.waiting[index, target] = count - 1
         self._world.out.append(Announce(index, (target,)))
-        queue.free_at = now + pacing(instances[index].plan, target)
+        queue.free_at = now + queue.interval
         if queue.waiting:
             self._world.timers.set(("pace", key), queue.free_at)
 
@@ -128,6 +129,7 @@ class Announcer:
         """All wait in order; a queue that is free sends its first."""
         for target in paced:
             queue = self._queues.setdefault((target[0], family(target)), Queue())
+            queue.interval = pacing(instance.plan, target)
             entry = (instance.index, target)
             queue.waiting[entry] = max(queue.waiting.get(entry, 0), count)
         for key in dict.fromkeys((target[0], family(target)) for target in paced):
@@ -136,7 +138,7 @@ class Announcer:
             if (free_at := self._queues[key].free_at) > now:
                 self._world.timers.set(("pace", key), free_at)
             else:
-                self.pace(key, {instance.index: instance}, now)
+                self.pace(key, now)
 
 
 def targets(plan: VrrpInstance) -> list[Target]:

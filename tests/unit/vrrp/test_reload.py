@@ -1,0 +1,157 @@
+"""Reload: who goes on, who comes, who goes."""
+
+from dataclasses import replace
+
+from fastha.model.net import Address
+from fastha.model.plan import SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance
+from fastha.model.units import MS, S
+from fastha.vrrp import actions, events
+from fastha.vrrp.orders import Mode
+from tests.unit.vrrp.bench import Bench, instance
+
+SPARE = VirtualAddress(address=Address("10.0.0.101"), prefixlen=24, dev="eth0")
+
+
+def reload(bench: Bench, *plans: VrrpInstance, **words: object) -> Bench:
+    bench.now += S
+    return bench.say(events.Reload(replace(bench.plan, instances=plans, **words)))  # type: ignore[arg-type]
+
+
+def test_a_master_stays_master_speaks_at_once_and_tells_nobody() -> None:
+    bench = Bench(instance(garp_master_delay=0)).master()
+    reload(bench, instance(priority=50, garp_master_delay=0))
+    assert bench.state == "MASTER"
+    assert [m.priority for m in bench.sent()] == [50]
+    assert bench.told() == []
+    assert bench.asked(actions.WantAddresses) == [actions.WantAddresses(0, present=True)]
+    assert bench.asked(actions.Announce) == []
+    assert bench.said[0] == actions.Rebuild()
+
+
+def test_a_rename_keeps_the_state() -> None:
+    bench = reload(Bench().master(), instance("NEW"))
+    assert bench.core.states() == {"NEW": "MASTER"}
+
+
+def test_an_added_address_is_announced_with_the_delayed_burst() -> None:
+    bench = reload(Bench().master().after(10 * S), instance(excluded_addresses=(SPARE,)))
+    assert len(bench.asked(actions.Announce)) == 1
+    assert len(bench.after(5 * S).asked(actions.Announce)) == 1
+
+
+def test_a_refresh_announces_without_the_delayed_burst() -> None:
+    bench = reload(Bench().master().after(10 * S), instance(garp_master_refresh=60 * S))
+    assert len(bench.asked(actions.Announce)) == 1
+    assert bench.core.deadline() == bench.now + 60 * S
+
+
+def test_removed_addresses_that_wait_are_not_announced() -> None:
+    words = {"garp_interval": S, "garp_master_delay": 0, "garp_master_repeat": 9}
+    bench = reload(Bench(instance(excluded_addresses=(SPARE,), **words)).master(), instance(**words))
+    announced = {a for x in bench.after(60 * S).asked(actions.Announce) for _, a in x.addresses}
+    assert announced == {"10.0.0.100"}
+
+
+def test_a_backup_waits_a_whole_time_and_unlearns_the_interval() -> None:
+    bench = Bench(instance(version=3)).start().hear(200, message={"interval": 100 * MS})
+    reload(bench, instance(version=3))
+    order = bench.order()
+    assert (order.mode, order.deadline, order.expected) == (Mode.LISTEN, bench.now + bench[0].master_down_interval, b"")
+    assert bench[0].master_adver_int == S
+    assert bench.told() == []
+
+
+def test_statistics_are_kept() -> None:
+    assert reload(Bench().master(), instance())[0].stats["become_master"] == 1
+
+
+def test_removed_gives_up_and_is_told_as_fault() -> None:
+    bench = Bench(instance(), instance("B", virtual_router_id=52)).master()
+    reload(bench, instance("B", virtual_router_id=52))
+    kinds = [type(a) for a in bench.said[:4]]
+    assert kinds == [actions.Give, actions.Send, actions.WantAddresses, actions.Tell]
+    assert bench.told() == [("VI", "FAULT")]
+    assert bench.core.states() == {"B": "MASTER"}
+    assert [e.instance for e in bench.core.endpoints()] == [1]
+
+
+def test_removed_is_told_as_deleted_when_asked_for() -> None:
+    bench = Bench(instance(notify_deleted=True)).master()
+    assert reload(bench).told() == [("VI", "DELETED")]
+
+
+def test_removed_in_fault_is_not_told() -> None:
+    assert reload(Bench().start().link(up=False)).told() == []
+
+
+def test_what_is_not_the_same_router_begins_anew() -> None:
+    peers = (UnicastPeer(address=Address("10.0.0.9")),)
+    for other in (
+        instance(virtual_router_id=52),
+        instance(group=Address("224.0.0.19")),
+        instance(unicast_peers=peers),
+        instance(family=6, group=Address("ff02::12")),
+    ):
+        bench = reload(Bench().master(), other)
+        assert bench.core.states() == {"VI": "BACKUP"}
+        assert [e.instance for e in bench.core.endpoints()] == [1]  # index 0 may still be on its way
+
+
+def test_an_index_is_used_again_later_and_its_generation_goes_on() -> None:
+    bench = Bench().master()
+    generation = bench[0].generation
+    reload(bench)
+    reload(bench, instance(virtual_router_id=9))
+    assert bench[0].generation > generation
+
+
+def test_fault_before_is_judged_anew() -> None:
+    bench = Bench(instance(track_interfaces=(Track(name="eth7"),))).start()
+    assert bench.state == "FAULT"
+    reload(bench, instance())
+    assert bench.state == "BACKUP"
+    assert bench.told() == [("VI", "BACKUP")]
+
+
+def test_fault_now_ends_mastership() -> None:
+    bench = reload(Bench().master(), instance(track_interfaces=(Track(name="eth7"),)))
+    assert bench.state == "FAULT"
+    assert [m.priority for m in bench.sent()] == [0, 0]
+
+
+def test_a_new_script_without_result_does_not_stop_who_runs() -> None:
+    bench = reload(Bench().master(), instance(track_scripts=(Track(name="new"),)))
+    assert bench.state == "MASTER"
+    assert bench.say(events.ScriptResult("new", up=False)).state == "FAULT"
+
+
+def test_results_of_trackers_are_kept_and_forgotten_with_them() -> None:
+    tracks = (Track(name="chk", weight=-10),)
+    bench = Bench(instance(track_scripts=tracks)).start().say(events.ScriptResult("chk", up=False))
+    reload(bench, instance(track_scripts=tracks, priority=120))
+    assert bench[0].effective == 110
+    reload(bench, instance())
+    reload(bench, instance(track_scripts=tracks))
+    assert bench[0].effective == 100
+
+
+def test_a_master_in_a_group_that_is_not_all_master_steps_back_to_return_soon() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52)
+    bench = Bench(a).master()
+    reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
+    assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
+    assert bench.order(0).deadline == bench.now + S + 3_906_000
+
+
+def test_masters_that_come_together_stay_masters() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52)
+    bench = reload(Bench(a, b).master(), a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
+    assert bench.core.states() == {"A": "MASTER", "B": "MASTER"}
+    assert bench.told() == [("G", "MASTER")]
+
+
+def test_before_start_it_is_only_another_plan() -> None:
+    bench = reload(Bench(), instance("NEW", priority=7))
+    assert bench.said == []
+    assert bench.start().state == "BACKUP"
+    assert bench[0].effective == 7
