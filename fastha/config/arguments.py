@@ -54,7 +54,7 @@ class Reading:
 
 class Argument:
     """Base of the argument types. `required` is what keepalived does without the word: `fatal` (exit 2 at once),
-    `error` (reported, line ignored) or `` (it may be left out)."""
+    `error` (reported, line ignored), `note` (line ignored, exit code untouched) or `` (it may be left out)."""
 
     required: str = "fatal"
     pure: ClassVar[bool] = True
@@ -75,8 +75,11 @@ class Argument:
 
     def missing(self, r: Reading) -> Any:
         """What a line without the argument means."""
-        code = Exit.MISSING_ARGUMENT if self.required == "fatal" else Exit.ERRORS
-        r.error(f"'{r.words[0]}' needs a value: {self.describe()}", 0, exit_code=code)
+        message = f"'{r.words[0]}' needs a value: {self.describe()}"
+        if self.required == "note":
+            r.note(message, 0)
+        else:
+            r.error(message, 0, exit_code=Exit.MISSING_ARGUMENT if self.required == "fatal" else Exit.ERRORS)
         return DROP
 
 
@@ -270,7 +273,7 @@ class Text(Argument):
 class InterfaceName(Argument):
     """The name of a network interface. Whether it exists is judged later."""
 
-    required: str = "error"
+    required: str = "fatal"
 
     def value(self, r: Reading, text: str, at: int) -> Any:
         if len(text.encode("utf-8", "surrogateescape")) > MAX_INTERFACE:

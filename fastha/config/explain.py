@@ -13,10 +13,10 @@ Every word of the configuration language that fastha knows, block by block; made
 """
 
 
-def explain(word: str) -> str | None:
-    """All that the tables say about a word, in each block where it stands; None when there is no such word.
+def explain(word: str) -> str:
+    """All that the tables say about a word, in each block where it stands.
 
-    `BLOCK.WORD` or `BLOCK/WORD` narrows it down to one block.
+    KeyError, with a suggestion, when there is no such word. `BLOCK.WORD` or `BLOCK/WORD` narrows it down to one block.
     """
     block_name, name = _narrowed(word)
     found = [
@@ -25,16 +25,12 @@ def explain(word: str) -> str | None:
         if entry.name == name and (not block_name or block.path == block_name)
     ]
     if not found:
-        return None
+        guess = closest(name, {entry.name for _, entry in entries()})
+        raise KeyError(f"there is no word '{word}'" + (f"; {guess}" if guess else ""))
     merged: dict[Word, list[Block]] = {}
     for block, entry in found:
         merged.setdefault(entry, []).append(block)
     return "\n\n".join(_entry(entry, blocks) for entry, blocks in merged.items())
-
-
-def suggestion(word: str) -> str:
-    """For a word that `explain` does not know: the one that was probably meant, or nothing."""
-    return closest(word, {entry.name for _, entry in entries()})
 
 
 def _narrowed(word: str) -> tuple[str, str]:

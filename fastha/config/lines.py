@@ -247,9 +247,9 @@ def _track_weight(r: Reading, limit: int) -> int | None:
 
 
 def _delays(r: Reading) -> Any:
-    """INTERFACE DOWN [UP]; a bad time is only remarked on, as in keepalived."""
+    """INTERFACE DOWN [UP] in seconds."""
     if len(r.words) < 2:
-        r.note("expected INTERFACE DOWN [UP] in seconds; the line is ignored", 0)
+        r.error("expected INTERFACE DOWN [UP] in seconds; the line is ignored", 0)
         return DROP
     times = []
     for at, text in enumerate(r.words[1:3], 1):
@@ -258,7 +258,7 @@ def _delays(r: Reading) -> Any:
         except ValueError:
             seconds = -1.0
         if not 0 <= seconds <= 255:
-            r.note(f"'{text}' is no time of 0..255 seconds; the line is ignored", at)
+            r.error(f"'{text}' is no time of 0..255 seconds; the line is ignored", at)
             return DROP
         times.append(round(seconds * 1_000_000) * 1000)
     name = InterfaceName().value(r, r.words[0], 0)

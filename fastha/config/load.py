@@ -94,9 +94,9 @@ def _plan(host: Host, report: Report, root: Node, *, log_detail: bool) -> tuple[
         fifos=fifos(ctx, scripts),
         mail=mail(ctx),
     )
-    scripts.judge()
     if ctx.refused:
         return None, ctx.refused
+    scripts.judge()
     return Plan(supervisor=supervisor, vrrp=vrrp, checker=lvs.checker, runner=runner), []
 
 

@@ -115,7 +115,8 @@ class Parser:
         if word.status is Status.PENDING:
             self.pending.setdefault((node.block.path, word.name), (word, line))
         if word.deprecated:
-            reading.error(f"'{word.name}' is deprecated", 0, suggestion=f"write: {word.deprecated}")
+            complain = reading.note if word.tolerated else reading.error
+            complain(f"'{word.name}' is deprecated", 0, suggestion=f"write: {word.deprecated}")
         if word.after is not None:
             setting, allowed, phrase = word.after
             if not node.has(setting) or (allowed and node.maybe(setting) not in allowed):

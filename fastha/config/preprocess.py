@@ -109,7 +109,7 @@ class Preprocessor:
                 del body[:]
                 if _continues(definition[2], body):
                     return definition[1]
-                self._definitions.define(definition[1], body or [""])
+                self._definitions.define(definition[1], [line for line in body if line] or [""])
                 return None
             if text.startswith("~"):
                 self._repeat(text, file, number, body)

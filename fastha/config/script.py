@@ -24,7 +24,7 @@ class Script(Argument):
     """SCRIPT, quoted when it has arguments, then an account if `account` allows one."""
 
     account: bool = True
-    required: str = "error"
+    required: str = "fatal"
     pure: ClassVar[bool] = False
 
     def read(self, r: Reading) -> ScriptLine | Drop | None:

@@ -38,6 +38,7 @@ def _pending(words: tuple[Word, ...]) -> tuple[Word, ...]:
             store=w.store,
             repeat=w.repeat,
             deprecated=w.deprecated,
+            tolerated=w.tolerated,
             status=PENDING,
             pending=NO_CHECK,
         )
@@ -50,28 +51,28 @@ def timing(retry: str, delay: str) -> tuple[Word, ...]:
     return (
         Word(
             name="retry",
-            arguments=Integer(0, UINT, "COUNT", required="error", strict=False),
+            arguments=Integer(0, UINT, "COUNT", strict=False),
             default=f"{ABOVE}, else {retry}",
             effect="Further attempts before a check that has succeeded counts as failed.",
             example="retry 3",
         ),
         Word(
             name="delay_before_retry",
-            arguments=Decimal("0", required="error"),
+            arguments=Decimal("0"),
             default=f"{ABOVE}, else {delay}",
             effect="Pause before each further attempt.",
             example="delay_before_retry 2",
         ),
         Word(
             name="warmup",
-            arguments=Decimal("0", required="error"),
+            arguments=Decimal("0"),
             default=f"{ABOVE}, else delay_loop",
             effect="The first run comes at a random moment of this time.",
             example="warmup 5",
         ),
         Word(
             name="delay_loop",
-            arguments=Decimal("0.000001", required="error"),
+            arguments=Decimal("0.000001"),
             default=ABOVE,
             effect="Time from one check to the next.",
             example="delay_loop 6",
@@ -96,28 +97,28 @@ def timing(retry: str, delay: str) -> tuple[Word, ...]:
 CONNECTION = (
     Word(
         name="connect_ip",
-        arguments=AddressArgument("error"),
+        arguments=AddressArgument(),
         default="the real server's address",
         effect="Address to check instead.",
         example="connect_ip 192.0.2.31",
     ),
     Word(
         name="connect_port",
-        arguments=Integer(1, 65535, "PORT", required="error", strict=False),
+        arguments=Integer(1, 65535, "PORT", strict=False),
         default="the real server's port",
         effect="Port to check instead.",
         example="connect_port 8080",
     ),
     Word(
         name="bindto",
-        arguments=AddressArgument("error"),
+        arguments=AddressArgument(),
         default="the kernel's choice",
         effect="Source address of the check.",
         example="bindto 192.0.2.1",
     ),
     Word(
         name="bind_port",
-        arguments=Integer(1, 65535, "PORT", required="error", strict=False),
+        arguments=Integer(1, 65535, "PORT", strict=False),
         default="any free one",
         effect="Source port, together with bindto.",
         example="bind_port 1025",
@@ -131,14 +132,14 @@ CONNECTION = (
     ),
     Word(
         name="connect_timeout",
-        arguments=Decimal("0.000001", required="error"),
+        arguments=Decimal("0.000001"),
         default=ABOVE,
         effect="Longest wait for the connection, and again for the reply.",
         example="connect_timeout 3",
     ),
     Word(
         name="fwmark",
-        arguments=Integer(0, UINT, "MARK", required="error", strict=False),
+        arguments=Integer(0, UINT, "MARK", strict=False),
         default="0: none",
         effect="Mark on the packets of the check.",
         example="fwmark 7",
@@ -178,21 +179,22 @@ OPTION_WORDS = one_of(
 URL = (
     Word(
         name="path",
-        arguments=Text("PATH"),
+        arguments=Text("PATH", required="fatal"),
         default="none; needed",
         effect="What is asked for, word for word.",
         example="path /health",
     ),
     Word(
         name="digest",
-        arguments=Custom(digest, "MD5 (32 hexadecimal digits)"),
+        arguments=Custom(digest, "MD5 (32 hexadecimal digits)", required="fatal"),
+        repeat=Repeat.FIRST,
         default="not compared",
         effect="MD5 that the body must have; `fastha genhash` computes it.",
         example="digest 9b3a0c85a887a256d6939da88aabd8cd",
     ),
     Word(
         name="status_code",
-        arguments=Custom(status_codes, "CODE|LOW-HIGH... (100..599)"),
+        arguments=Custom(status_codes, "CODE|LOW-HIGH... (100..599)", required="note"),
         default="200-299",
         effect="Status codes that are good; further lines add to them.",
         repeat=Repeat.MANY,
@@ -219,7 +221,7 @@ URL = (
         for name, arguments, default, effect, example in (
             (
                 "regex",
-                Text("PATTERN", extra=False),
+                Text("PATTERN", extra=False, required="note"),
                 "none",
                 "Pattern (PCRE2) that the body must contain.",
                 'regex "all is well"',
@@ -228,14 +230,14 @@ URL = (
             ("regex_options", Words("OPTION...", 0, ""), "none", "PCRE2 options.", "regex_options caseless dotall"),
             (
                 "regex_min_offset",
-                Integer(0, 2**63, "OCTETS", required="error", otherwise=0),
+                Integer(0, 2**63, "OCTETS", required="note", otherwise=0),
                 "0",
                 "Where the search begins.",
                 "regex_min_offset 100",
             ),
             (
                 "regex_max_offset",
-                Integer(0, 2**63, "OCTETS", required="error", otherwise=0),
+                Integer(0, 2**63, "OCTETS", required="note", otherwise=0),
                 "the end",
                 "Where a match must begin at the latest.",
                 "regex_max_offset 5000",
@@ -256,7 +258,7 @@ HTTP = (
     *timing("1", "3"),
     Word(
         name="nb_get_retry",
-        arguments=Integer(0, UINT, "COUNT", required="error", strict=False),
+        arguments=Integer(0, UINT, "COUNT", strict=False),
         default="as retry",
         effect="Older spelling of retry.",
         store="retry",
@@ -360,7 +362,7 @@ MISC_CHECK = Block(
         ),
         Word(
             name="misc_timeout",
-            arguments=Integer(0, 4294, "SECONDS", required="error", strict=False),
+            arguments=Integer(0, 4294, "SECONDS", strict=False),
             default="delay_loop of the virtual server",
             effect="Longest run; then it is ended and counts as failed.",
             example="misc_timeout 5",
@@ -402,6 +404,7 @@ SMTP_CHECK = Block(
                     default="none",
                     effect="Older way to name another target.",
                     deprecated="a second SMTP_CHECK",
+                    tolerated=True,
                     example="host { connect_ip 192.0.2.31 }",
                 ),
             )

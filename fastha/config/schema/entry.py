@@ -56,6 +56,8 @@ class Word:
     repeat: Repeat = Repeat.LAST
     deprecated: str = ""
     """What to write instead; using the word is then reported."""
+    tolerated: bool = False
+    """Deprecated, and said to be, but no reason to fail a test of the file."""
     unique: bool = False
     """A block with a name that only one may have; a further one is skipped."""
     after: tuple[str, frozenset[str], str] | None = None

@@ -81,6 +81,7 @@ def _process(child: str, what: str) -> tuple[Word, ...]:
             effect="Older spelling.",
             store=f"{child}_rlimit_rttime",
             deprecated=f"{child}_rlimit_rttime",
+            tolerated=True,
             example=f"{child}_rlimit_rtime 20000",
         ),
     )
@@ -235,7 +236,7 @@ SCRIPTS = (
     ),
     Word(
         name="startup_script",
-        arguments=Script(),
+        arguments=Script(required="error"),
         default="none",
         effect="Run once, and waited for, before anything starts.",
         reload=START,
@@ -252,7 +253,7 @@ SCRIPTS = (
     ),
     Word(
         name="shutdown_script",
-        arguments=Script(),
+        arguments=Script(required="error"),
         default="none",
         effect="Run once after everything has ended.",
         repeat=Repeat.FIRST,
@@ -275,7 +276,7 @@ SCRIPTS = (
     ),
     Word(
         name="notify_fifo_script",
-        arguments=Script(),
+        arguments=Script(required="error"),
         default="none",
         effect="Program that reads notify_fifo; it gets the pipe's path as last argument.",
         repeat=Repeat.FIRST,
@@ -291,7 +292,7 @@ SCRIPTS = (
     ),
     Word(
         name="vrrp_notify_fifo_script",
-        arguments=Script(),
+        arguments=Script(required="error"),
         default="none",
         effect="Program that reads vrrp_notify_fifo.",
         repeat=Repeat.FIRST,
@@ -307,7 +308,7 @@ SCRIPTS = (
     ),
     Word(
         name="lvs_notify_fifo_script",
-        arguments=Script(),
+        arguments=Script(required="error"),
         default="none",
         effect="Program that reads lvs_notify_fifo.",
         repeat=Repeat.FIRST,
@@ -358,6 +359,7 @@ PROCESSES = (
         effect="Older spelling.",
         store="checker_process_name",
         deprecated="checker_process_name",
+        tolerated=True,
         example="lvs_process_name lvs_check",
     ),
     Word(
@@ -379,6 +381,7 @@ PROCESSES = (
             effect=word.effect,
             store=word.store,
             deprecated=word.deprecated,
+            tolerated=word.tolerated,
             status=PENDING,
             pending="there is no bfd process yet",
             example=word.example,
@@ -430,7 +433,7 @@ VRRP = (
     ),
     Word(
         name="default_interface",
-        arguments=InterfaceName(),
+        arguments=InterfaceName("error"),
         default="eth0",
         effect="Interface of static addresses that name none.",
         example="default_interface eth1",

@@ -2,7 +2,7 @@
 
 from fastha.config.arguments import UINT, Bool, Choice, Custom, Decimal, Integer, Text, Words, one_of
 from fastha.config.schema.entry import Block, Reload, Repeat, Status, Word
-from fastha.config.schema.servers import granularity, method, server, server_address, virtual_address
+from fastha.config.schema.servers import granularity, method, server, virtual_address
 from fastha.config.script import Script
 
 PENDING = Status.PENDING
@@ -64,7 +64,7 @@ VIRTUAL_SERVER = Block(
     words=(
         Word(
             name="ip_family",
-            arguments=Choice({"inet": 4, "inet6": 6}, required="error", what="family"),
+            arguments=Choice({"inet": 4, "inet6": 6}, what="family"),
             default="of its address, else of its real servers",
             effect="Address family of a service by firewall mark.",
             reload=Reload.IDENTITY,
@@ -80,7 +80,7 @@ VIRTUAL_SERVER = Block(
         *(
             Word(
                 name=name,
-                arguments=Choice(one_of(SCHEDULERS), required="error", what="scheduler"),
+                arguments=Choice(one_of(SCHEDULERS), what="scheduler"),
                 default="wlc",
                 effect=effect,
                 store="lvs_sched",
@@ -107,7 +107,7 @@ VIRTUAL_SERVER = Block(
         *(
             Word(
                 name=name,
-                arguments=Custom(method, METHOD),
+                arguments=Custom(method, METHOD, required="fatal"),
                 default="NAT",
                 effect=effect,
                 store="lvs_method",
@@ -120,7 +120,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="persistence_engine",
-            arguments=Text("NAME", longest=16),
+            arguments=Text("NAME", longest=16, required="fatal"),
             default="none",
             effect="Kernel module that tells clients apart (sip).",
             example="persistence_engine sip",
@@ -134,14 +134,14 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="persistence_granularity",
-            arguments=Custom(granularity, "IPv4 MASK | IPv6 PREFIX LENGTH"),
+            arguments=Custom(granularity, "IPv4 MASK | IPv6 PREFIX LENGTH", required="fatal"),
             default="each address for itself",
             effect="Clients in one network count as one.",
             example="persistence_granularity 255.255.255.0",
         ),
         Word(
             name="protocol",
-            arguments=Choice(one_of(["TCP", "UDP", "SCTP"]), required="error", ignore_case=True, what="protocol"),
+            arguments=Choice(one_of(["TCP", "UDP", "SCTP"]), ignore_case=True, what="protocol"),
             default="UDP, with a report; none for a mark",
             effect="Protocol of the service.",
             reload=Reload.IDENTITY,
@@ -206,28 +206,28 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="quorum",
-            arguments=Integer(1, UINT, "WEIGHT", required="error", otherwise=1, strict=False),
+            arguments=Integer(1, UINT, "WEIGHT", otherwise=1, strict=False),
             default="1",
             effect="Weight of living real servers that is enough for service.",
             example="quorum 2",
         ),
         Word(
             name="hysteresis",
-            arguments=Integer(0, UINT, "WEIGHT", required="error", strict=False),
+            arguments=Integer(0, UINT, "WEIGHT", strict=False),
             default="0",
             effect="Quorum is gained at quorum plus this and lost below quorum minus this.",
             example="hysteresis 1",
         ),
         Word(
             name="weight",
-            arguments=Integer(1, 2**31 - 1, "WEIGHT", required="error", strict=False),
+            arguments=Integer(1, 2**31 - 1, "WEIGHT", strict=False),
             default="1",
             effect="Weight of real servers that give none.",
             example="weight 10",
         ),
         Word(
             name="sorry_server",
-            arguments=Custom(server, "ADDRESS [PORT]"),
+            arguments=Custom(server, "ADDRESS [PORT]", required="fatal"),
             default="none",
             effect="Takes over while quorum is lost.",
             example="sorry_server 192.0.2.99 80",
@@ -241,7 +241,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="sorry_server_lvs_method",
-            arguments=Custom(method, METHOD),
+            arguments=Custom(method, METHOD, required="fatal"),
             default="lvs_method",
             effect="How packets reach the sorry server.",
             after=("sorry_server", frozenset(), "needs 'sorry_server' before it"),
@@ -249,7 +249,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="real_server",
-            arguments=Custom(server_address, "ADDRESS [PORT]", least=0),
+            arguments=Custom(server, "ADDRESS [PORT]", required="fatal"),
             opens="real_server",
             repeat=Repeat.MANY,
             effect="A server of the pool.",
@@ -267,28 +267,28 @@ REAL_SERVER = Block(
     words=(
         Word(
             name="weight",
-            arguments=Integer(0, 2**31 - 1, "WEIGHT", required="error", strict=False),
+            arguments=Integer(0, 2**31 - 1, "WEIGHT", strict=False),
             default=ABOVE,
             effect="Share of the connections; at 0 it gets no new ones.",
             example="weight 3",
         ),
         Word(
             name="lvs_method",
-            arguments=Custom(method, METHOD),
+            arguments=Custom(method, METHOD, required="fatal"),
             default=ABOVE,
             effect="How packets reach this server.",
             example="lvs_method TUN",
         ),
         Word(
             name="uthreshold",
-            arguments=Integer(0, UINT, "CONNECTIONS", required="error", strict=False),
+            arguments=Integer(0, UINT, "CONNECTIONS", strict=False),
             default="0: no limit",
             effect="Above this it gets no new connections.",
             example="uthreshold 1000",
         ),
         Word(
             name="lthreshold",
-            arguments=Integer(0, UINT, "CONNECTIONS", required="error", strict=False),
+            arguments=Integer(0, UINT, "CONNECTIONS", strict=False),
             default="0",
             effect="Below this it gets connections again.",
             example="lthreshold 800",
@@ -433,7 +433,7 @@ BLOCKS = (
 ROOT_WORDS = (
     Word(
         name="virtual_server",
-        arguments=Custom(virtual_address, "ADDRESS [PORT] | fwmark MARK | group NAME", least=0),
+        arguments=Custom(virtual_address, "ADDRESS [PORT] | fwmark MARK | group NAME", required="fatal"),
         opens="virtual_server",
         repeat=Repeat.MANY,
         default="port 0",
@@ -443,7 +443,7 @@ ROOT_WORDS = (
     ),
     Word(
         name="virtual_server_group",
-        arguments=Words("NAME", 1),
+        arguments=Words("NAME", 1, required="fatal"),
         opens="virtual_server_group",
         repeat=Repeat.MANY,
         effect="A list of addresses, ranges and marks for 'virtual_server group'.",

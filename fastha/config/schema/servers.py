@@ -44,22 +44,13 @@ def _address(r: Reading, at: int, what: str) -> Any:
 
 def server(r: Reading) -> Any:
     """ADDRESS [PORT]."""
-    if len(r.words) < 2:
-        r.error(f"'{r.words[0]}' needs an address", 0)
-        return DROP
     address = _address(r, 1, "server")
     port = PORT.value(r, r.words[2], 2) if len(r.words) > 2 else 0
     return DROP if address is DROP or port is DROP else ServerAddress(address, port)
 
 
-server_address = server
-
-
 def virtual_address(r: Reading) -> Any:
     """ADDRESS [PORT], fwmark MARK or group NAME."""
-    if len(r.words) < 2:
-        r.error("'virtual_server' needs an address, 'fwmark MARK' or 'group NAME'; it is skipped", 0)
-        return DROP
     kind = r.words[1]
     if kind in {"fwmark", "group"}:
         if len(r.words) < 3:

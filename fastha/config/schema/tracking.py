@@ -260,6 +260,7 @@ ROOT_WORDS = (
         repeat=Repeat.MANY,
         effect="Older spelling of track_file.",
         deprecated="track_file",
+        tolerated=True,
         example="vrrp_track_file maintenance { file /run/lvs/maintenance }",
     ),
     Word(

@@ -438,6 +438,7 @@ WIRE = (
         default="off",
         effect="The interface is polled instead of watched.",
         status=PENDING,
+        deprecated="linkbeat_interfaces { } at the root",
         pending="link state comes from the kernel's notifications",
         example="linkbeat_use_polling",
     ),
@@ -449,6 +450,7 @@ ADDRESSES = (
         default="off",
         effect="Makes it an IPv6 instance before the first address says so.",
         deprecated="nothing: the first address says it",
+        tolerated=True,
         example="native_ipv6",
     ),
     Word(

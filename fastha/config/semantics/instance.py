@@ -133,6 +133,8 @@ class _Instance:
         addresses, excluded = self._addresses(interface or "")
         auth_type, password = self._authentication()
         nopreempt, preempt_delay = self._preemption()
+        if node.has("vmac_xmit_base") and (self.strict or not (node.has("use_vmac") or node.has("use_vmac_addr"))):
+            self.error("vmac_xmit_base needs use_vmac, and is not for strict mode; it is ignored", "vmac_xmit_base")
         tracks = self._tracks(interface or "")
         if vrid is None or not interface or not self._keeps_meaning():
             return None

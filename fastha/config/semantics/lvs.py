@@ -223,9 +223,9 @@ class _Service:
 
     def _protocol(self) -> None:
         if self.marked:
-            if self.protocol != "NONE":
+            if self.protocol != "NONE" and not self.key.group:
                 self.error("a firewall mark has no protocol; it is ignored", "protocol")
-                self.protocol = "NONE"
+            self.protocol = "NONE"
         elif self.protocol == "NONE":
             self.error("no protocol; UDP is used")
             self.protocol = "UDP"
@@ -238,7 +238,11 @@ class _Service:
         if written is None:
             return default
         if written[0] != self.family:
-            self.error(f"persistence_granularity is not for IPv{self.family}; it is ignored", "persistence_granularity")
+            self.ctx.report.note(
+                f"virtual server {self.name}: persistence_granularity is not for IPv{self.family}; it is ignored",
+                self.node.line_of("persistence_granularity"),
+                1,
+            )
             return default
         self.timeout = self.timeout or PERSISTENCE
         return written[1]

@@ -72,9 +72,13 @@ def fifos(ctx: Context, scripts: Scripts) -> tuple[Fifo, ...]:
         line = ctx.defs.line_of(word)
         path = words[0]
         if path in result:
-            ctx.error(f"{word} is the same as another one; it is dropped", line, 1)
+            ctx.report.note(f"{word} is the same as another one; it is dropped", line, 1)
             continue
-        owner = scripts.account(account(list(words[1:])), line) if len(words) > 1 else scripts.default_account
+        owner = (
+            scripts.account(account(list(words[1:])), line, tolerant=True)
+            if len(words) > 1
+            else scripts.default_account
+        )
         if owner is None and len(words) > 1:
             continue
         result[path] = Fifo(

@@ -56,22 +56,24 @@ class Scripts:
         else:
             self._default = ctx.host.identity()
 
-    def account(self, written: tuple[str, str | None, bool], line: Line) -> User | None:
+    def account(self, written: tuple[str, str | None, bool], line: Line, *, tolerant: bool = False) -> User | None:
         """The account of `USER [[:]GROUP]` (names, and whether supplementary groups are wanted); None, and said, when
-        there is no such user or group."""
+        there is no such user or group. `tolerant`: as a note."""
         name, group, supplementary = written
+        complain = self._ctx.report.note if tolerant else self._ctx.report.error
         host = self._ctx.host
         user = host.user(name)
         if user is None and name.isdecimal():
             user = User(name, int(name), int(name))
         if user is None:
-            self._ctx.error(f"there is no user '{name}'", line, _index(line, name))
+            hint = "quote a command that has arguments" if tolerant else ""
+            complain(f"there is no user '{name}'", line, _index(line, name), suggestion=hint)
             return None
         gid = user.gid
         if group is not None:
             found = int(group) if group.isdecimal() else host.group(group)
             if found is None:
-                self._ctx.error(f"there is no group '{group}'", line, _index(line, group))
+                complain(f"there is no group '{group}'", line, _index(line, group))
                 return None
             gid = found
         groups = user.groups if supplementary or self._supplementary else ()
@@ -89,7 +91,8 @@ class Scripts:
         if script is None:
             return None
         if script.user is not None:
-            account = self.account((script.user, script.group, script.supplementary), script.line)
+            written = (script.user, script.group, script.supplementary)
+            account = self.account(written, script.line, tolerant=True)
         elif self._default is None:
             self._ctx.error(f"{what} is not run: {self._default_problem}", script.line, 1)
             account = None
