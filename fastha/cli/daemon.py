@@ -29,7 +29,7 @@ def run(options: Namespace) -> int:
     host = SystemHost()
 
     def read() -> Loaded:
-        return load(config, host, config_id=options.config_id)
+        return load(config, host, config_id=options.config_id, log_detail=options.log_detail)
 
     pid_files = {"supervisor": options.pid, "vrrp": options.vrrp_pid, "checker": options.checkers_pid}
     console, syslog = log_targets(options)

@@ -116,7 +116,7 @@ def _priority(instance: InstanceSnapshot) -> str:
     terms = " ".join(
         f"{term.value:+d} {term.source}" + (" (failed)" if term.failed else "")
         for term in instance.priority_terms
-        if term.source != "configured"
+        if term.source != "configured" and (term.value or term.failed)
     )
     made = f" = {instance.priority} {terms}" if terms else ""
     return f"{instance.effective_priority}{made}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fastha import __version__
+from fastha.config.diagnostics import Severity
 from fastha.model.plan import Command, Plan, PlaneChoice
 from fastha.model.snapshot import Snapshot
 from fastha.model.units import Ns, S
@@ -403,8 +404,15 @@ class Supervisor:
         return parts_of(plan, vrrp=options.vrrp, checker=options.checker, plane=options.plane)
 
     def _tell_findings(self, read: configure.Read) -> None:
+        pending = {text.removeprefix("WARNING: ") for text in read.notes_not_in_effect}
         for finding in read.diagnostics:
-            self.log("warning" if finding.severity == "error" else "notice", finding.text())
+            line = f"{finding.file}:{finding.line}: {finding.message}"
+            if finding.severity is Severity.ERROR:
+                self.log("warning", finding.text())
+            elif line not in pending:
+                self.log("notice", line)
+        for text in read.notes_not_in_effect:
+            self.log("warning" if text.startswith("WARNING: ") else "notice", text)
 
     # ---------------------------------------------------------------------------------------- control
 

@@ -142,9 +142,13 @@ class Syslog:
                 self._sock.send(line)
             except OSError:
                 # A restarted syslog daemon has a new socket: connect once more.
-                if self._sock is not None:
-                    self._sock.close()
-                    self._sock = None
+                self.close()
                 continue
             return True
         return False
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
