@@ -7,6 +7,7 @@ from typing import Any
 
 from fastha.config.arguments import DROP, UINT, Flag, Integer, InterfaceName, Reading, one_of
 from fastha.config.diagnostics import closest
+from fastha.config.routes import route, rule
 from fastha.config.schema.lines import ADDRESS_LINE, PEER_LINE
 from fastha.config.source import Line
 from fastha.model.net import Address, Family, family_of, parse_address
@@ -328,10 +329,6 @@ def _number(address: Address) -> int:
     return int(IPv6Address(address)) if ":" in address else int(IPv4Address(address))
 
 
-def _as_it_is(r: Reading) -> Any:
-    return NameLine(r.line, r.words[0], 0)
-
-
 TRACK_READERS: dict[str, Callable[[Reading], Any]] = {
     "track_interface": track_reader(253, noreverse=False, strict=False),
     "track_script": track_reader(253, noreverse=True, strict=False),
@@ -346,6 +343,6 @@ LINE_READERS: dict[str, Callable[[Reading], Any]] = {
     "delays": _delays,
     "linkbeat": _linkbeat,
     "group_entry": _group_entry,
-    "route": _as_it_is,
-    "rule": _as_it_is,
+    "route": route,
+    "rule": rule,
 }

@@ -146,8 +146,11 @@ class Preprocessor:
             segments = split(text)
         except ValueError:
             self._complain("a double quote is not closed; the rest of the line is ignored")
-            text = text[: text.rindex('"')]
-            segments = split(text)
+            whole = text
+            segments = split(text[: text.rindex('"')])
+            if segments:
+                # script words are cut by rules of their own, and complain themselves
+                segments[-1] = (segments[-1][0], whole)
         for part_words, part in segments:
             self.lines.append(Line(part_words, part, file, number, len(self.lines)))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fastha.config.schema import checkers, global_defs, lines, lvs, tracking, vrrp
+from fastha.config.schema import checkers, global_defs, lines, lvs, routes, tracking, vrrp
 from fastha.config.schema.entry import Block, Word
 
 ROOT = Block(
@@ -25,6 +25,7 @@ BLOCKS: dict[str, Block] = {
         *lvs.BLOCKS,
         *checkers.BLOCKS,
         *lines.BLOCKS,
+        *routes.BLOCKS,
     )
 }
 

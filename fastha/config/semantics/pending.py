@@ -1,0 +1,75 @@
+"""What is not yet in effect is judged all the same: BFD sessions, virtual MAC names, ARP groups, the sync daemon."""
+
+from fastha.config.diagnostics import closest
+from fastha.config.semantics.context import Context
+from fastha.config.tree import Node
+
+
+def check_pending(ctx: Context) -> None:
+    """Reports what does not fit in blocks that come to nothing yet."""
+    for node in ctx.root.blocks("bfd_instance"):
+        _bfd(ctx, node)
+    for node in ctx.root.blocks("garp_group"):
+        _garp_group(ctx, node)
+    for node in ctx.root.blocks("linkbeat_interfaces"):
+        for item in node.items:
+            ctx.interface(item.name, "linkbeat_interfaces", item.line, 0)
+    _vmac_names(ctx)
+    _sync_daemon(ctx)
+    group = ctx.defs.maybe("vrrp_mcast_group6")
+    if group is not None and not group.startswith("ff02"):
+        ctx.error(f"vrrp_mcast_group6 {group} is not link-local", ctx.defs.line_of("vrrp_mcast_group6"), 1)
+
+
+def _bfd(ctx: Context, node: Node) -> None:
+    neighbour, source = node.maybe("neighbor_ip"), node.maybe("source_ip")
+    if neighbour is None:
+        ctx.error(f"bfd_instance {node.header} has no neighbor_ip; it is dropped", node.line, 1)
+    elif ctx.address_conflict(neighbour, source):
+        ctx.error(f"bfd_instance {node.header}: source_ip is of another family; it is dropped", node.line, 1)
+    ttl, hops = node.get("ttl", 64 if neighbour and ":" in neighbour else 255), node.get("max_hops", 0)
+    if hops > ttl:
+        ctx.error(f"bfd_instance {node.header}: max_hops {hops} is above ttl {ttl}", node.line_of("max_hops"), 1)
+
+
+def _garp_group(ctx: Context, node: Node) -> None:
+    if not node.has("garp_interval") and not node.has("gna_interval"):
+        ctx.error("garp_group has no interval; it is removed", node.line)
+    if node.has("interface"):
+        ctx.interface(str(node.maybe("interface")), "garp_group", node.line_of("interface"))
+    for block in node.blocks("interfaces"):
+        if not block.items:
+            ctx.error("interfaces is empty", block.line)
+        for item in block.items:
+            ctx.interface(item.name, "garp_group", item.line, item.at)
+
+
+def _vmac_names(ctx: Context) -> None:
+    used: dict[str, str] = {}
+    for node in ctx.root.blocks("vrrp_instance"):
+        options = node.maybe("use_vmac") or node.maybe("use_ipvlan")
+        name = options.get("name") if options else None
+        if name is None:
+            continue
+        if name in used:
+            word = "use_vmac" if node.has("use_vmac") else "use_ipvlan"
+            ctx.error(f"{node.header}: {used[name]} already uses the name {name}; it is ignored", node.line_of(word))
+        used.setdefault(name, node.header)
+        if node.has("promote_secondaries"):
+            line = node.line_of("promote_secondaries")
+            ctx.error(f"{node.header}: promote_secondaries is always set with a virtual MAC; it is ignored", line)
+
+
+def _sync_daemon(ctx: Context) -> None:
+    options = ctx.defs.maybe("lvs_sync_daemon")
+    if options is None or "inst" not in options:
+        return
+    name, at = options["inst"]
+    known = {node.header for node in ctx.root.blocks("vrrp_instance")}
+    if name not in known:
+        ctx.report.note(
+            f"lvs_sync_daemon: there is no vrrp_instance '{name}'; it is ignored",
+            ctx.defs.line_of("lvs_sync_daemon"),
+            at,
+            suggestion=closest(name, known),
+        )
