@@ -1,0 +1,257 @@
+"""The programmer against a plane that can refuse, break, and be meddled with."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from fastha.lvs.journal import decode_journal
+from fastha.lvs.table import DestinationKey, Entry, Op, Operation, Refusal, Service, ServiceKey, Table
+from fastha.model.net import Address
+from fastha.model.plan import CheckerPlan
+from fastha.model.units import S
+from fastha.process.director import Director
+from fastha.process.programmer import CHECK_EVERY, JournalFile, Programmer
+from tests.check_builders import ModelKernel, plan, rs, tcp, vs
+
+KEY = ServiceKey(4, 0, "TCP", Address("10.0.0.1"), 80)
+OTHER = KEY._replace(port=81)
+
+
+class FakePlane:
+    """A plane over a model kernel. `refuse` says with which errno an operation is refused, 0 if not."""
+
+    name = "ipvs"
+    note = ""
+
+    def __init__(self) -> None:
+        self.kernel = ModelKernel()
+        self.refuse: Callable[[Operation], int] = lambda _operation: 0
+        self.broken = False
+        self.batches: list[list[Operation]] = []
+        self.before_add: Callable[[], None] = lambda: None
+
+    def read(self) -> Table:
+        if self.broken:
+            raise OSError(errno.ENOBUFS, "no buffers")
+        return deepcopy(self.kernel.table)
+
+    def apply(self, operations: list[Operation]) -> list[Refusal]:
+        if self.broken:
+            raise OSError(errno.ENOBUFS, "no buffers")
+        self.before_add()
+        self.batches.append(operations)
+        refusals = []
+        for operation in operations:
+            code = self.refuse(operation)
+            if code == 0:
+                (code,) = self.kernel.apply([operation])
+            if code:
+                refusals.append(Refusal(operation, code, f"{operation.at} {operation.op.name} {operation.key}: {code}"))
+        return refusals
+
+    def read_timeouts(self) -> tuple[int, int, int]:
+        return (900, 120, 300)
+
+    def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None: ...
+
+    def flush(self) -> None:
+        self.kernel.table.clear()
+
+    def close(self) -> None: ...
+
+
+class Bench:
+    """A director's pools, a programmer and a fake plane."""
+
+    def __init__(self, run_dir: Path, config: CheckerPlan | None = None) -> None:
+        self.plane = FakePlane()
+        self.log: list[str] = []
+        self.now = 0
+        self.journal = JournalFile(str(run_dir))
+        self.programmer = Programmer(
+            self.plane, self.journal, lambda level, text, cause: self.log.append(f"{level} {text}")
+        )
+        self.director = Director()
+        self.config = config if config is not None else plan(vs(rs(1, tcp(1)), rs(2, tcp(2))))
+
+    def start(self, *, flush: bool = False) -> None:
+        table = self.programmer.open(flush=flush)
+        self.director.start(self.config, self.now, kernel=table, ours=self.programmer.ours)
+        self.director.take()
+        self.programmer.install(self.director.pools, table, self.now)
+
+    def reload(self, config: CheckerPlan) -> None:
+        self.director.reload(config, self.now)
+        self.programmer.touch(self.director.take().touched)
+        self.programmer.flush(self.director.pools, self.now)
+
+    def tick(self, seconds: float = 1) -> None:
+        self.now += round(seconds * S)
+        self.programmer.tick(self.director.pools, self.now)
+
+    def weights(self) -> dict[str, int]:
+        return {str(at.address): there.weight for at, there in self.plane.kernel.table[KEY].destinations.items()}
+
+    def journalled(self) -> set[ServiceKey]:
+        path = Path(self.journal.path)
+        return decode_journal(path.read_bytes())[0] if path.exists() else set()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "run")
+
+
+def test_the_journal_is_written_before_the_first_add(bench: Bench) -> None:
+    seen: list[set[ServiceKey]] = []
+    bench.plane.before_add = lambda: seen.append(bench.journalled())
+    bench.start()
+    bench.reload(plan(*bench.config.virtual_servers, vs(port=81)))
+    assert seen == [{KEY}, {KEY, OTHER}]
+
+
+def test_a_service_that_is_configured_no_more_leaves_kernel_and_journal(bench: Bench) -> None:
+    bench.start()
+    bench.reload(plan(vs(rs(1, tcp(1)), port=81)))
+    assert set(bench.plane.kernel.table) == {OTHER} == bench.journalled()
+
+
+def test_one_batch_a_turn(bench: Bench) -> None:
+    bench.start()
+    bench.reload(plan(vs(*(rs(n, tcp(n)) for n in range(1, 9)))))
+    assert [len(batch) for batch in bench.plane.batches] == [3, 6]
+
+
+def test_release_takes_our_services_out_and_leaves_others(bench: Bench) -> None:
+    bench.plane.kernel.table[OTHER] = Entry(Service())
+    bench.start()
+    assert bench.programmer.foreign == (OTHER,)
+    bench.programmer.release(bench.now)
+    assert set(bench.plane.kernel.table) == {OTHER}
+    assert bench.journalled() == set()
+
+
+def test_what_a_crash_left_is_ours_by_the_journal(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    first.start()
+    second = Bench(tmp_path, plan(vs(rs(1, tcp(1)), port=81)))
+    second.plane.kernel = first.plane.kernel
+    second.plane.kernel.table[KEY._replace(port=9)] = Entry(Service())
+    second.start()
+    assert set(second.plane.kernel.table) == {OTHER, KEY._replace(port=9)}
+
+
+def test_lvs_flush(bench: Bench) -> None:
+    bench.plane.kernel.table[OTHER] = Entry(Service())
+    bench.start(flush=True)
+    assert set(bench.plane.kernel.table) == {KEY}
+
+
+def test_a_damaged_journal_is_told(bench: Bench) -> None:
+    Path(bench.journal.path).parent.mkdir()
+    Path(bench.journal.path).write_text("nonsense\n4 tcp 10.0.0.1 81\n")
+    bench.plane.kernel.table[OTHER] = Entry(Service())
+    bench.start()
+    assert set(bench.plane.kernel.table) == {KEY}
+    assert any("1 damaged" in line for line in bench.log)
+
+
+def test_a_journal_that_cannot_be_written_is_told_and_we_go_on(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file, not a directory")
+    bench = Bench(tmp_path / "run")
+    bench.start()
+    assert bench.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}
+    assert any("cannot write" in line for line in bench.log)
+
+
+def test_a_refused_server_is_told_once_kept_and_tried_again(bench: Bench) -> None:
+    refused = DestinationKey(Address("10.0.1.2"), 80)
+    bench.plane.refuse = lambda operation: errno.EINVAL if operation.key == refused else 0
+    bench.start()
+    assert bench.weights() == {"10.0.1.1": 1}
+    assert list(bench.programmer.refused) == [(KEY, refused)]
+    for _ in range(10):
+        bench.tick()
+    assert sum(line.startswith("error") for line in bench.log) == 1
+    bench.plane.refuse = lambda _operation: 0
+    for _ in range(60):
+        bench.tick()
+    assert bench.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}
+    assert bench.programmer.refused == {}
+    assert any("accepted now" in line for line in bench.log)
+
+
+def test_a_refused_service_is_one_refusal_not_one_per_server(bench: Bench) -> None:
+    bench.plane.refuse = lambda operation: errno.ENOENT if operation.op == Op.ADD_SERVICE else 0
+    bench.start()
+    assert bench.plane.kernel.table == {}
+    assert list(bench.programmer.refused) == [(KEY, None)]
+    bench.plane.refuse = lambda _operation: 0
+    for _ in range(5):
+        bench.tick()
+    assert bench.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}
+    assert bench.programmer.refused == {}
+
+
+def test_refusals_of_what_nobody_wants_any_more_are_forgotten(bench: Bench) -> None:
+    bench.plane.refuse = lambda operation: errno.ENOENT if operation.op == Op.ADD_SERVICE else 0
+    bench.start()
+    bench.reload(plan())
+    bench.tick()
+    assert bench.programmer.refused == {}
+
+
+def test_a_plane_that_breaks_is_read_anew_when_it_works(bench: Bench) -> None:
+    bench.start()
+    bench.plane.broken = True
+    bench.reload(plan(vs(rs(3, tcp(3)))))
+    bench.tick(3)
+    bench.plane.broken = False
+    for _ in range(10):
+        bench.tick()
+    assert bench.weights() == {"10.0.1.3": 1}
+    assert any("cannot be programmed" in line for line in bench.log)
+
+
+@pytest.mark.parametrize("harm", ["clear", "server", "weight", "scheduler"])
+def test_what_others_change_is_put_right(bench: Bench, harm: str) -> None:
+    bench.start()
+    table = bench.plane.kernel.table
+    before = deepcopy(table)
+    one = DestinationKey(Address("10.0.1.1"), 80)
+    if harm == "clear":
+        table.clear()
+    elif harm == "server":
+        del table[KEY].destinations[one]
+    elif harm == "weight":
+        table[KEY].destinations[one] = next(iter(table[KEY].destinations.values())).__class__(weight=77)
+    else:
+        table[KEY].service = Service(scheduler="sh")
+    bench.tick(CHECK_EVERY / S + 1)
+    assert bench.plane.kernel.table == before
+    assert bench.programmer.counters["plane_repairs"] > 0
+    assert any("putting right" in line for line in bench.log)
+    assert bench.programmer.mirror == before
+
+
+def test_somebody_who_fights_us_is_told_once(bench: Bench) -> None:
+    bench.start()
+    for _ in range(5):
+        bench.plane.kernel.table.clear()
+        bench.tick(CHECK_EVERY / S + 1)
+    assert sum("putting right" in line for line in bench.log) == 1
+
+
+def test_the_picture_shares_its_values_with_the_pools(bench: Bench) -> None:
+    """So that tens of thousands of servers are not kept twice."""
+    bench.start()
+    (pool,) = bench.director.pools.values()
+    keys = {id(key) for key in bench.programmer.mirror[KEY].destinations}
+    assert keys == {id(server.key) for server in pool}
+    bench.tick(CHECK_EVERY / S + 1)
+    assert {id(key) for key in bench.programmer.mirror[KEY].destinations} == keys
