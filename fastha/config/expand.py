@@ -9,7 +9,7 @@ DEFINITION = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)=[ \t]*(.*)\Z", re.DOTALL)
 REFERENCE = re.compile(
     r"\$\{([A-Za-z_][A-Za-z0-9_]*)((?:[ \t]+[^ \t{}]+)*)[ \t]*\}|\$([A-Za-z_][A-Za-z0-9_]*)(?=[ \t,)\r]|\Z)"
 )
-SEQUENCE = re.compile(r"~(SEQx?|LST)\(")
+SEQUENCE = re.compile(r"~(SEQx?|LST)[ \t]*\(")
 MAX_ROUNDS = 64
 """Expansions of one line before it is taken for a definition that refers to itself."""
 MAX_REPEATS = 100_000

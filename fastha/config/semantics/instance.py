@@ -242,6 +242,8 @@ class _Instance:
                 "a unicast word, and no usable peer: multicast is used",
                 suggestion="name the other routers in unicast_peer { }",
             )
+        if peers and self.node.has("use_vmac") and not self.node.has("vmac_xmit_base"):
+            self.error("unicast with use_vmac needs vmac_xmit_base; it is taken as set", "use_vmac")
         if peers and self.strict:
             self.refuse("unicast is not allowed in strict mode")
         return tuple(peers.values())
