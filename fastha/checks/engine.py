@@ -64,6 +64,10 @@ class ModelProbes:
         """Forget the target."""
         self._targets.pop(target, None)
 
+    def lose(self, target: int) -> None:
+        """Forget to probe the target, as a bug would: its order stands and nothing happens."""
+        self._targets[target].held = True
+
     def last(self, target: int) -> LastProbe:
         """What came of the target's last probe."""
         return self._targets[target].last
