@@ -79,7 +79,7 @@ class Notifier:
         self._plan = RunnerPlan()
         self._notifies: dict[tuple[str, str], Notifies] = {}
         self._lines: dict[tuple[str, str], _Line] = {}
-        self._fifos: dict[Fifo, tuple[fifo.Fifo | None, FifoReader | None]] = {}
+        self._fifos: dict[Fifo, tuple[fifo.Fifo, FifoReader | None]] = {}
         self._mailer: Mailer | None = None
         self.told = 0
         self.fifo_lost = 0
@@ -101,24 +101,22 @@ class Notifier:
         self._plan = plan
 
     def _open_fifo(self, plan: Fifo) -> None:
-        """The reader is started first, as keepalived does: it may make the FIFO itself."""
-        reader = None
-        if plan.script is not None:
-            reader = FifoReader(self._loop, self._launcher, plan.script, plan.path, self._log)
-        pipe = None
         try:
             pipe = fifo.Fifo(plan.path, plan.uid, plan.gid, self._loop)
         except OSError as error:
             self._log("error", f"notify FIFO {plan.path} is not used: {error.strerror or error}", plan.path)
+            return
+        reader = None
+        if plan.script is not None:
+            reader = FifoReader(self._loop, self._launcher, plan.script, plan.path, self._log)
         self._fifos[plan] = (pipe, reader)
 
     def _close_fifo(self, plan: Fifo) -> None:
         pipe, reader = self._fifos.pop(plan)
         if reader is not None:
             reader.close()
-        if pipe is not None:
-            self.fifo_lost += pipe.lost + pipe.waiting
-            pipe.close()
+        self.fifo_lost += pipe.lost + pipe.waiting
+        pipe.close()
 
     def _mail_problem(self, text: str) -> None:
         """Called from the mail thread."""
@@ -140,7 +138,7 @@ class Notifier:
     def _write_fifos(self, tell: Tell) -> None:
         line = b""
         for plan, (pipe, _) in self._fifos.items():
-            if pipe is not None and tell.kind in plan.kinds:
+            if tell.kind in plan.kinds:
                 line = line or fifo_line(tell)
                 before = pipe.lost
                 pipe.write(line)
@@ -230,7 +228,7 @@ class Notifier:
                 self._log("warning", f"{self._mailer.queued} mails were not delivered any more", "mail")
 
     def counters(self) -> dict[str, int]:
-        pipes = [pipe for pipe, _ in self._fifos.values() if pipe is not None]
+        pipes = [pipe for pipe, _ in self._fifos.values()]
         mailer = self._mailer
         return {
             "told": self.told,

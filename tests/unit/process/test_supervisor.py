@@ -56,7 +56,8 @@ PROGRAM = textwrap.dedent("""
             diagnostics = []
         except (OSError, ValueError) as error:
             plan, diagnostics = None, [Diagnostic(severity=Severity.ERROR, message=f"broken: {error}")]
-        return SimpleNamespace(plan=plan, diagnostics=diagnostics, exit_code=2 if plan is None else 0, notes_not_in_effect=[])
+        code = 2 if plan is None else 0
+        return SimpleNamespace(plan=plan, diagnostics=diagnostics, exit_code=code, notes_not_in_effect=[])
 
     loop = uvloop.new_event_loop()
     log = Log(console=True, syslog=False)
