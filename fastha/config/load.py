@@ -16,7 +16,6 @@ from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.semantics.vrrp import vrrp_notifies, vrrp_plan
 from fastha.config.source import Line
-from fastha.config.tree import Node
 from fastha.model.plan import Plan, RunnerPlan
 
 
@@ -58,13 +57,14 @@ def load(path: str, host: Host, *, config_id: str | None = None, log_detail: boo
     parser = Parser(source.lines, report)
     root = parser.parse()
     notes = _pending_notes(parser.pending, report)
-    plan, refused = _plan(host, report, root, log_detail=log_detail)
+    ctx = Context(host, report, root)
+    plan = _plan(ctx, log_detail=log_detail)
     return Loaded(
         plan=plan,
         diagnostics=report.diagnostics,
         exit_code=report.exit_code,
-        notes_not_in_effect=notes,
-        refused=refused,
+        notes_not_in_effect=ctx.left_out + notes,
+        refused=ctx.refused,
         needs_vrrp=any(root.blocks(path) for path in ("vrrp_instance", "static_ipaddress", "static_routes")),
         needs_checker=bool(root.blocks("virtual_server")),
     )
@@ -80,8 +80,8 @@ def _nothing(report: Report) -> Loaded:
     )
 
 
-def _plan(host: Host, report: Report, root: Node, *, log_detail: bool) -> tuple[Plan | None, list[str]]:
-    ctx = Context(host, report, root)
+def _plan(ctx: Context, *, log_detail: bool) -> Plan | None:
+    """The Plan of a tree; None when it is refused (`ctx.refused`)."""
     scripts = Scripts(ctx)
     tracking = Tracking(ctx, scripts)
     vrrp = vrrp_plan(ctx, tracking, log_detail=log_detail)
@@ -99,9 +99,9 @@ def _plan(host: Host, report: Report, root: Node, *, log_detail: bool) -> tuple[
         mail=mail(ctx),
     )
     if ctx.refused:
-        return None, ctx.refused
+        return None
     scripts.judge()
-    return Plan(supervisor=supervisor, vrrp=vrrp, checker=lvs.checker, runner=runner), []
+    return Plan(supervisor=supervisor, vrrp=vrrp, checker=lvs.checker, runner=runner)
 
 
 def _pending_notes(pending: dict[tuple[str, str], tuple[Word, Line]], report: Report) -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from fastha.config.arguments import DROP, Reading
 from fastha.config.diagnostics import Report, closest
-from fastha.config.lines import LINE_READERS, TRACK_READERS
+from fastha.config.lines import LINE_READERS, TRACK_READERS, AddressLine
 from fastha.config.schema.entry import Block, Repeat, Status, Word
+from fastha.config.schema.lines import ADDRESS_LINE
 from fastha.config.schema.tables import BLOCKS, ROOT
 from fastha.config.source import CLOSE, OPEN, Line, SourceFile
 from fastha.config.tree import Node
@@ -182,11 +183,20 @@ class Parser:
                 self._report.error("this '{' opens nothing; it is ignored", line)
                 continue
             item = read(Reading(line, self._report))
+            if isinstance(item, AddressLine):
+                self._pending_options(item)
             if isinstance(item, list):
                 node.items.extend(item)
             elif item is not DROP:
                 node.items.append(item)
         self._report.error(f"the '}}' of '{node.line.words[0]}' is missing at the end of the file", node.line)
+
+    def _pending_options(self, item: AddressLine) -> None:
+        """Words of an address line that are not yet in effect."""
+        for name in item.options:
+            word = ADDRESS_LINE.index.get(name)
+            if word is not None and word.status is Status.PENDING:
+                self.pending.setdefault((ADDRESS_LINE.path, name), (word, item.line))
 
 
 def _place(block: Block) -> str:

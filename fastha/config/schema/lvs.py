@@ -374,7 +374,7 @@ REAL_SERVER = Block(
                 (
                     "SSL_GET",
                     "HTTP_GET over TLS.",
-                    "the server is treated as failed until the check can be made",
+                    "only that a TCP connection can be made is checked",
                     "SSL_GET { url { path / } }",
                 ),
                 (
@@ -386,25 +386,25 @@ REAL_SERVER = Block(
                 (
                     "SMTP_CHECK",
                     "Up while a mail server greets.",
-                    "the server is treated as failed until the check can be made",
+                    "only that a TCP connection can be made is checked",
                     "SMTP_CHECK { helo_name lvs.example.net }",
                 ),
                 (
                     "DNS_CHECK",
                     "Up while a name server answers.",
-                    "the server is treated as failed until the check can be made",
+                    "this check is not made, and the server counts as up",
                     "DNS_CHECK { type SOA  name example.net }",
                 ),
                 (
                     "UDP_CHECK",
                     "Up while datagrams are not refused, or are answered.",
-                    "the server is treated as failed until the check can be made",
+                    "this check is not made, and the server counts as up",
                     "UDP_CHECK { payload 00 01 }",
                 ),
                 (
                     "PING_CHECK",
                     "Up while it answers to ping.",
-                    "the server is treated as failed until the check can be made",
+                    "this check is not made, and the server counts as up",
                     "PING_CHECK {}",
                 ),
                 (
@@ -416,7 +416,7 @@ REAL_SERVER = Block(
                 (
                     "BFD_CHECK",
                     "Up while a BFD session is.",
-                    "the server is treated as failed until the check can be made",
+                    "this check is not made, and the server counts as up",
                     "BFD_CHECK { name peer1 }",
                 ),
             )
@@ -446,10 +446,7 @@ ROOT_WORDS = (
         arguments=Words("NAME", 1, required="fatal"),
         opens="virtual_server_group",
         repeat=Repeat.MANY,
-        effect="A list of addresses, ranges and marks for 'virtual_server group'.",
-        status=PENDING,
-        pending="services of groups are not programmed",
-        loud=True,
+        effect="Addresses, ranges and marks for 'virtual_server group'; each is a service with checks of its own.",
         example="virtual_server_group web { 192.0.2.10-19 80  fwmark 7 }",
     ),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fastha.config.schema import checkers, global_defs, lines, lvs, routes, tracking, vrrp
+from fastha.config.schema import checkers, global_defs, lines, lvs, routes, syntax, tracking, vrrp
 from fastha.config.schema.entry import Block, Word
 
 ROOT = Block(
@@ -26,6 +26,7 @@ BLOCKS: dict[str, Block] = {
         *checkers.BLOCKS,
         *lines.BLOCKS,
         *routes.BLOCKS,
+        *syntax.BLOCKS,
     )
 }
 

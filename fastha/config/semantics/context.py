@@ -18,6 +18,8 @@ class Context:
         self.root = root
         self.defs = merged(root, "global_defs")
         self.refused: list[str] = []
+        self.left_out: list[str] = []
+        """What is not run although keepalived would, one line each."""
         self.dynamic = self.defs.has("dynamic_interfaces")
         self.made: set[str] = set()
         """Interfaces that the configuration itself makes."""

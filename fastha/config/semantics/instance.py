@@ -201,12 +201,12 @@ class _Instance:
             what = "auth_type AH"
         else:
             return True
-        self.ctx.report.note(
-            f"{self.name}: {what} is not yet in effect; the instance is left out, because its routers could not "
-            "understand each other and there would be two masters",
-            self.node.line,
-            1,
+        message = (
+            f"vrrp_instance {self.name}: {what} is not yet in effect; the instance is left out, because its routers "
+            "could not understand each other and there would be two masters"
         )
+        self.ctx.report.note(message, self.node.line, 1)
+        self.ctx.left_out.append(f"WARNING: {message}")
         return False
 
     def _interface(self) -> str | None:
