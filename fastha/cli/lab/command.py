@@ -134,7 +134,7 @@ def caged(args: argparse.Namespace, path: Path, unprivileged: bool) -> int:
         program = "fastha" if args.daemon == "fastha" else shutil.which(args.daemon) or args.daemon
         plane = "nftables" if unprivileged and example.services else None
         if unprivileged:
-            console.print("not root: a user namespace; pools by nftables, no real-time scheduling", highlight=False)
+            console.print("not root: a user namespace, pools by nftables, no real-time scheduling", highlight=False)
         return asyncio.run(run(Lab(example, program, plane, args.rate, args.logs), wish, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
