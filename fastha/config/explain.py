@@ -9,7 +9,8 @@ from fastha.config.schema.tables import ROOT, entries
 INTRODUCTION = """# Keywords
 
 Every word of the configuration language that fastha knows, block by block; made from the keyword tables
-(`fastha/config/schema`) by `tests/tools/keywords.py`. `fastha explain WORD` shows more of one word. Words marked *not yet in effect* are read and checked, and reported.
+(`fastha/config/schema`) by `tests/tools/keywords.py`. `fastha explain WORD` shows more of one word.
+Words marked *not yet in effect* are read and checked, and reported.
 """
 
 
