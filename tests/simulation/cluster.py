@@ -25,6 +25,8 @@ BOOT: Ns = 10**12
 """Local clocks start here."""
 QUEUE = 256
 """Datagrams a paused node's sockets hold."""
+MOST_EVENTS = 500_000
+"""Far more than any story needs."""
 
 
 @dataclass
@@ -293,7 +295,7 @@ class Cluster:
         self.broken: list[str] = []
         """Invariants broken on the way."""
         self._heap: list[tuple[Ns, int, Callable[[], object]]] = []
-        self._count = 0
+        self._count = self._done = 0
 
     def at(self, when: Ns, what: Callable[[], object]) -> None:
         self._count += 1
@@ -307,6 +309,9 @@ class Cluster:
         while self._heap and self._heap[0][0] <= end:
             self.now, _, what = heapq.heappop(self._heap)
             what()
+            self._done += 1
+            if self._done > MOST_EVENTS:
+                raise AssertionError(f"{self.now}: a storm, nodes answer each other without end")
         self.now = end
 
     # ------------------------------------------------------------------------------------------ network

@@ -12,7 +12,7 @@ from random import Random
 
 from fastha.model.net import Address, Family
 from fastha.model.plan import AuthType, SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance, VrrpPlan
-from fastha.model.units import MS, US, Ns, S
+from fastha.model.units import MS, Ns, S
 from fastha.vrrp import events
 from fastha.vrrp.core import Core
 from tests.simulation.cluster import Cluster, Interface, Node, Weather
@@ -143,7 +143,7 @@ class Story:
 
     # -------------------------------------------------------------------------------------------- faults
 
-    def run(self, trouble: Ns = 40 * S) -> None:
+    def run(self, trouble: Ns = 150 * S) -> None:
         """Start, trouble, healing, quiet."""
         for node in self.cluster.nodes:
             self.cluster.later(self.random.randrange(0, 3 * S), lambda n=node: n.boot())
@@ -151,7 +151,7 @@ class Story:
         end = self.cluster.now + trouble
         while self.cluster.now < end:
             self.fault()
-            self.cluster.run(self.random.randrange(10 * MS, 3 * S))
+            self.cluster.run(self.random.choice((MS, 50 * MS, S, 4 * S)) + self.random.randrange(S))
         self.heal()
         self.quiet()
 
