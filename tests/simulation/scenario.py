@@ -12,7 +12,7 @@ from random import Random
 
 from fastha.model.net import Address, Family
 from fastha.model.plan import AuthType, SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance, VrrpPlan
-from fastha.model.units import MS, Ns, S
+from fastha.model.units import MS, US, Ns, S
 from fastha.vrrp import events
 from fastha.vrrp.core import Core
 from tests.simulation.cluster import Cluster, Interface, Node, Weather
