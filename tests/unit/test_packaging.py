@@ -74,7 +74,7 @@ def test_wheel_brings_its_examples(installed: Path) -> None:
 
 def test_wheel_judges_a_configuration(installed: Path, tmp_path: Path) -> None:
     file = tmp_path / "keepalived.conf"
-    file.write_text("vrrp_instance one {\n    interface lo\n    virtual_router_id 1\n    priorty 100\n}\n")
+    file.write_text("vrrp_instance one {\n    interface lo\n    virtual_router_id 1\n    prioritx 100\n}\n")
     done = run(installed, "-m", "fastha", "-t", "-c", str(file))
     assert done.returncode != 0
     assert "priority" in done.stderr, done.stderr
