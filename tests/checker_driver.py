@@ -7,14 +7,17 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fastha.model import codec
-from fastha.model.plan import CheckerPlan
+from fastha.model.net import Address
+from fastha.model.plan import CheckerPlan, Checkers, Connection, PlaneChoice, RealServer, VirtualServer
 from fastha.model.snapshot import CheckerSnapshot
+from fastha.model.units import MS, S
 from fastha.process import datagram
 from fastha.process.channel import pair
 from fastha.process.messages import (
@@ -32,8 +35,10 @@ from fastha.process.messages import (
     Tell,
 )
 from fastha.system.memfd import read_sealed, write_sealed
+from tests.check_builders import http, tcp
 
 PATIENCE = 20.0
+TICK = 200 * MS
 
 
 class CheckerProcess:
@@ -160,3 +165,56 @@ class CheckerProcess:
     def told(self) -> list[str]:
         """`RS NAME UP`, ... so far."""
         return [f"{tell.kind} {tell.name} {tell.state}" for tell in self.tells]
+
+
+class Web:
+    """A server on loopback that answers every connection with `reply`; `close` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.reply = b"HTTP/1.0 200 OK\r\n\r\nhello"
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open()
+
+    def _open(self) -> None:
+        threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                sock.settimeout(2)
+                try:
+                    request = sock.recv(4096)
+                    if request:
+                        self.requests.append(request)
+                        sock.sendall(self.reply)
+                except OSError:
+                    pass
+
+    def close(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
+            self._listener.close()
+
+    def reopen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._open()
+
+
+def server(web: Web, *, kind: str = "tcp", last: int = 1) -> RealServer:
+    connection = Connection(address=Address("127.0.0.1"), port=web.port, connect_timeout=S)
+    timing = {"delay_loop": TICK, "delay_before_retry": TICK, "retry": 0, "warmup": 0, "connection": connection}
+    checks = Checkers(tcp=(tcp(**timing),)) if kind == "tcp" else Checkers(http=(http(**timing),))
+    return RealServer(address=Address(f"127.0.0.{last}"), port=web.port, checkers=checks)
+
+
+def plan_of(*servers: RealServer, **words: object) -> CheckerPlan:
+    service = VirtualServer(
+        name="[127.9.9.9]:tcp:80", address=Address("127.9.9.9"), port=80, real_servers=servers, scheduler="rr"
+    )
+    return CheckerPlan(virtual_servers=(service,), lvs_plane=PlaneChoice.NONE, **words)  # type: ignore[arg-type]

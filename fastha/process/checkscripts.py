@@ -69,6 +69,7 @@ class _Target:
                 started_wall=result.started_wall,
                 duration=result.finished - result.started,
                 error=error,
+                signal=result.signal or 0,
             )
         )
 

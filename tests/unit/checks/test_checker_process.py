@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,61 +12,17 @@ import pytest
 
 from fastha.model.net import Address
 from fastha.model.plan import (
-    CheckerPlan,
     Checkers,
-    Connection,
     MiscCheck,
     PlaneChoice,
     RealServer,
     TcpCheck,
     Url,
-    VirtualServer,
 )
-from fastha.model.units import MS, S
+from fastha.model.units import MS
 from fastha.process.messages import ScriptReport, ScriptSeen
-from tests.check_builders import http, misc, tcp
-from tests.checker_driver import CheckerProcess
-
-TICK = 200 * MS
-
-
-class Web:
-    """A server on loopback that answers every connection with `reply`; `close` makes it refuse."""
-
-    def __init__(self) -> None:
-        self.reply = b"HTTP/1.0 200 OK\r\n\r\nhello"
-        self.requests: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._open()
-
-    def _open(self) -> None:
-        threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
-
-    def _serve(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            with sock:
-                sock.settimeout(2)
-                try:
-                    request = sock.recv(4096)
-                    if request:
-                        self.requests.append(request)
-                        sock.sendall(self.reply)
-                except OSError:
-                    pass
-
-    def close(self) -> None:
-        if self._listener.fileno() >= 0:
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
-            self._listener.close()
-
-    def reopen(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self._open()
+from tests.check_builders import misc
+from tests.checker_driver import TICK, CheckerProcess, Web, plan_of, server
 
 
 @pytest.fixture
@@ -75,20 +30,6 @@ def web() -> Iterator[Web]:
     one = Web()
     yield one
     one.close()
-
-
-def server(web: Web, *, kind: str = "tcp", last: int = 1) -> RealServer:
-    connection = Connection(address=Address("127.0.0.1"), port=web.port, connect_timeout=S)
-    timing = {"delay_loop": TICK, "delay_before_retry": TICK, "retry": 0, "warmup": 0, "connection": connection}
-    checks = Checkers(tcp=(tcp(**timing),)) if kind == "tcp" else Checkers(http=(http(**timing),))
-    return RealServer(address=Address(f"127.0.0.{last}"), port=web.port, checkers=checks)
-
-
-def plan_of(*servers: RealServer, **words: object) -> CheckerPlan:
-    service = VirtualServer(
-        name="[127.9.9.9]:tcp:80", address=Address("127.9.9.9"), port=80, real_servers=servers, scheduler="rr"
-    )
-    return CheckerPlan(virtual_servers=(service,), lvs_plane=PlaneChoice.NONE, **words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["tcp", "http"])
