@@ -5,7 +5,6 @@ that runs in them by going with the namespace. Nothing touches the host's own ne
 """
 
 import contextlib
-import ctypes
 import os
 import socket
 import struct
@@ -17,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from fastha.system.netns import enter
+
 T = TypeVar("T")
 ETH_P_ALL = 3
 SO_TIMESTAMPNS = 35
 PACKET_OUTGOING = 4
-CLONE_NEWNET = 0x40000000
 
 
 def run(*words: str, check: bool = True) -> str:
@@ -38,10 +38,7 @@ def inside(namespace: str, do: Callable[[], T]) -> T:
 
     def work() -> None:
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            with open(f"/run/netns/{namespace}", "rb") as file:
-                if libc.setns(file.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), f"setns {namespace}")
+            enter(namespace)
             results.append(do())
         except BaseException as problem:  # noqa: BLE001 - told to the caller
             problems.append(problem)
@@ -233,7 +230,7 @@ class Segment:
         self.prefix = prefix
         self.hub = f"{prefix}-hub"
         self.nodes: list[Node] = []
-        self._captures: list[Capture] = []
+        self.captures: list[Capture] = []
         run("ip", "netns", "add", self.hub)
         run("ip", "-n", self.hub, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
         run("ip", "-n", self.hub, "link", "set", "br0", "up")
@@ -261,16 +258,16 @@ class Segment:
 
     def capture(self) -> Capture:
         """Everything on the wire, as a node that only listens hears it."""
-        port = f"cap{len(self._captures)}"
+        port = f"cap{len(self.captures)}"
         run("ip", "-n", self.hub, "link", "add", port, "type", "veth", "peer", "name", f"{port}x")
         run("ip", "-n", self.hub, "link", "set", port, "master", "br0", "up")
         run("ip", "-n", self.hub, "link", "set", f"{port}x", "up")
         capture = Capture(self.hub, f"{port}x")
-        self._captures.append(capture)
+        self.captures.append(capture)
         return capture
 
     def close(self) -> None:
-        for capture in self._captures:
+        for capture in self.captures:
             capture.close()
         for node in self.nodes:
             node.end()

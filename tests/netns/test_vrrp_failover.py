@@ -54,6 +54,12 @@ def pair(request: pytest.FixtureRequest, segment: Segment, tmp_path: Path) -> Pa
     return Pair(segment, tmp_path, V2_PASS if request.param == "v2-PASS" else V3)
 
 
+@pytest.fixture
+def quick_pair(segment: Segment, tmp_path: Path) -> Pair:
+    """Version 3, 200 ms: for what does not differ between the versions."""
+    return Pair(segment, tmp_path, V3)
+
+
 KINDS = [("fastha", "fastha"), ("fastha", "keepalived"), ("keepalived", "fastha")]
 
 
@@ -103,7 +109,8 @@ def test_a_master_that_stops_hands_over_at_once(pair: Pair, first: str, second: 
 
 
 @pytest.mark.parametrize(("first", "second"), KINDS)
-def test_nopreempt_leaves_the_lower_one_in_charge(pair: Pair, first: str, second: str) -> None:
+def test_nopreempt_leaves_the_lower_one_in_charge(quick_pair: Pair, first: str, second: str) -> None:
+    pair = quick_pair
     weak = pair.start(second, pair.b, 100)
     pair.master(pair.b, weak)
     strong = pair.start(first, pair.a, 200, nopreempt=True)
@@ -116,7 +123,8 @@ def test_nopreempt_leaves_the_lower_one_in_charge(pair: Pair, first: str, second
 
 
 @pytest.mark.parametrize(("first", "second"), KINDS)
-def test_a_higher_priority_preempts(pair: Pair, first: str, second: str) -> None:
+def test_a_higher_priority_preempts(quick_pair: Pair, first: str, second: str) -> None:
+    pair = quick_pair
     weak = pair.start(second, pair.b, 100)
     pair.master(pair.b, weak)
     strong = pair.start(first, pair.a, 200)
