@@ -318,6 +318,39 @@ def test_a_new_supervisor_retires_the_orphans_and_resumes(daemon):
     assert "start resume=VI_1" in daemon.events("vrrp")
 
 
+def test_orphans_that_nobody_claims_leave_in_order(daemon, monkeypatch):
+    monkeypatch.setenv("FAKE_UNCLAIMED", "0.5")
+    process = daemon.up()
+    process.kill()
+    process.wait()
+    for child in ("vrrp", "checker", "runner"):
+        poll(lambda child=child: daemon.events(child)[-1] == "stop release=True", f"{child} leaves")
+
+
+def test_a_child_told_by_an_operator_leaves_in_order_and_comes_back(daemon):
+    daemon.up()
+    os.kill(daemon.pid("vrrp"), signal.SIGTERM)
+    poll(lambda: daemon.events("vrrp").count("born") == 2, "vrrp again")
+    assert "stop release=True" in daemon.events("vrrp")
+    poll(lambda: daemon.events("vrrp").count("start resume=") == 2, "it gave its states up: nothing to resume")
+
+
+def test_reloads_during_a_reload_are_merged(daemon):
+    process = daemon.up()
+    for _ in range(20):
+        process.send_signal(signal.SIGHUP)
+    poll(lambda: "reload complete" in daemon.text(), "reload")
+    assert daemon.ask(op="reload") == {"ok": True, "note": ""}
+    assert daemon.text().count("reload complete") < 15
+
+
+def test_dumps_are_said_not_to_be_built(daemon):
+    process = daemon.up()
+    process.send_signal(signal.SIGUSR1)
+    poll(lambda: "SIGUSR1: dumps are not built yet" in daemon.text(), "the line")
+    assert process.poll() is None
+
+
 def test_a_child_that_will_not_leave_is_killed(daemon):
     process = daemon.up()
     daemon.tell("vrrp", "stay")

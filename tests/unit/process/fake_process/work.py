@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from fastha.model.snapshot import CheckerSnapshot, RunnerSnapshot, VrrpSnapshot
+from fastha.process import child as child_module
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.messages import Message, States, Tell
 
@@ -66,4 +67,5 @@ class FakeWork:
 
 
 def main(name: str, kind: type) -> int:
+    child_module.UNCLAIMED = float(os.environ.get("FAKE_UNCLAIMED", "30"))
     return run_child(name, kind, FakeWork)

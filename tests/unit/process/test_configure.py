@@ -1,0 +1,100 @@
+"""Which readings a reload takes, and which child gets what."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fastha.config.diagnostics import Diagnostic, Severity
+from fastha.model import codec
+from fastha.model.net import Address
+from fastha.model.plan import (
+    CheckerPlan,
+    Checkers,
+    Command,
+    Fifo,
+    MiscCheck,
+    Plan,
+    PlaneChoice,
+    RealServer,
+    RunnerPlan,
+    SupervisorPlan,
+    VirtualServer,
+    VrrpInstance,
+    VrrpPlan,
+)
+from fastha.model.units import S
+from fastha.process.configure import errors, refusal, unchangeable
+from fastha.process.parts import parts_of
+
+
+def reading(*messages: str, plan: Plan | None = None, severity=Severity.ERROR):
+    found = [Diagnostic(severity=severity, message=text, file="f", line=3, column=1) for text in messages]
+    return SimpleNamespace(plan=plan, diagnostics=found, exit_code=0, notes_not_in_effect=[])
+
+
+def test_a_good_file_is_taken_and_notes_do_not_count():
+    assert refusal(reading(plan=Plan()), set()) == ""
+    assert refusal(reading("pending", plan=Plan(), severity=Severity.NOTE), set()) == ""
+
+
+def test_new_errors_are_refused_and_old_ones_are_not():
+    old = errors(reading("unknown keyword 'x'").diagnostics)
+    assert refusal(reading("unknown keyword 'x'", plan=Plan()), old) == ""
+    assert refusal(reading("unknown keyword 'x'", "bad weight", "bad port", plan=Plan()), old) == (
+        "f:3:1: bad weight (and 1 more)"
+    )
+
+
+def test_a_file_that_gives_no_plan_is_refused_whatever_it_says():
+    assert refusal(reading("cannot read f"), {"cannot read f"}) == "cannot read f"
+    assert refusal(reading(), set()) != ""
+
+
+def test_what_a_reload_does_not_follow():
+    old = SupervisorPlan(instance="a")
+    assert unchangeable(old, SupervisorPlan(instance="b", net_namespace="n")) == ["net_namespace", "instance"]
+    assert unchangeable(old, SupervisorPlan(instance="a", child_wait_time=9 * S)) == []
+
+
+VRRP = VrrpPlan(instances=(VrrpInstance(name="VI_1", interface="eth0", virtual_router_id=1),))
+SERVICE = VirtualServer(name="v", address=Address("10.0.0.1"), port=80)
+MISC = VirtualServer(
+    name="v",
+    real_servers=(
+        RealServer(
+            address=Address("10.0.0.2"),
+            port=80,
+            checkers=Checkers(misc=(MiscCheck(command=Command(argv=("/bin/true",)), timeout=S),)),
+        ),
+    ),
+)
+FIFO = RunnerPlan(fifos=(Fifo(path="/f", kinds=("VS",)),))
+
+
+@pytest.mark.parametrize(
+    ("plan", "children"),
+    [
+        (Plan(), set()),
+        (Plan(runner=FIFO), set()),
+        (Plan(vrrp=VRRP), {"vrrp"}),
+        (Plan(vrrp=VRRP, runner=FIFO), {"vrrp", "runner"}),
+        (Plan(checker=CheckerPlan(virtual_servers=(SERVICE,))), {"checker"}),
+        (Plan(checker=CheckerPlan(virtual_servers=(MISC,))), {"checker", "runner"}),
+    ],
+)
+def test_only_the_children_that_are_needed(plan, children):
+    assert set(parts_of(plan, vrrp=True, checker=True, plane=None)) == children
+
+
+def test_options_leave_children_out_and_override_the_plane():
+    plan = Plan(
+        supervisor=SupervisorPlan(script_limit=7),
+        vrrp=VRRP,
+        checker=CheckerPlan(virtual_servers=(SERVICE,)),
+        runner=FIFO,
+    )
+    assert set(parts_of(plan, vrrp=False, checker=True, plane=None)) == {"checker", "runner"}
+    assert set(parts_of(plan, vrrp=True, checker=False, plane=None)) == {"vrrp", "runner"}
+    parts = parts_of(plan, vrrp=True, checker=True, plane=PlaneChoice.NFTABLES)
+    assert codec.decode(CheckerPlan, parts["checker"]).lvs_plane is PlaneChoice.NFTABLES
+    assert codec.decode(RunnerPlan, parts["runner"]).script_limit == 7
