@@ -6,6 +6,7 @@ what a crash left behind as it is), ENOENT on the edit of a destination becomes 
 is not there is deleted.
 """
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -159,7 +160,9 @@ class IpvsPlane:
 
     def stop_daemon(self, daemon: wire.SyncDaemon) -> None:
         """OSError ESRCH when it does not run."""
-        self._socket.do(self._family, wire.encode_stop_daemon(daemon))
+        # One that never got to run yet is stopped with EINTR, that is, without an answer (Linux 6.1).
+        with contextlib.suppress(InterruptedError):
+            self._socket.do(self._family, wire.encode_stop_daemon(daemon))
 
 
 def _load(sock: NetlinkSocket) -> int:

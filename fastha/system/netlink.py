@@ -1,7 +1,8 @@
 """A synchronous netlink socket: batches of requests, single questions, dumps.
 
-The kernel executes a request inside `send` and has queued every answer when that returns, so nothing here waits for
-anything but the kernel's own work. Measured on Linux 6.18, and what the class does about it:
+The kernel executes a request inside `send` and has queued every answer when that returns (the rest of a dump is made
+inside `recv`), so the socket is a non-blocking one: an answer that is not there will not come. That happens when a
+request ends with EINTR inside the kernel, which netlink never tells. Measured on Linux 6.18, and what is done about it:
 
 - Success without the ACK flag is silent, errors are answered anyhow. So only the last request of a batch asks for an
   acknowledgement; it is the barrier behind which no answer is outstanding, and silence before it is success.
@@ -17,7 +18,6 @@ import contextlib
 import errno
 import os
 import socket
-import struct
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -34,8 +34,6 @@ RECEIVE_BUFFER: Final = 4 << 20
 """Octets asked for; the kernel doubles it. Room for the answers of some 8,000 requests."""
 ANSWER_SIZE: Final = 1024
 """Octets of receive buffer that one answer takes, rounded up from the 832 measured."""
-TIMEOUT: Final = 10
-"""Seconds. Only a kernel that does not answer at all makes anyone wait for it."""
 DUMP_TRIES: Final = 5
 
 
@@ -69,7 +67,7 @@ class NetlinkSocket:
 
     def _configure(self) -> None:
         sock = self._socket
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", TIMEOUT, 0))
+        sock.setblocking(False)
         # An error then echoes the header of the request only, and may carry the kernel's own words.
         sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
@@ -92,7 +90,8 @@ class NetlinkSocket:
         """Send requests of message type `kind`, in order, in as few sends as possible.
 
         A refused request does not stop those behind it. Returns index -> refusal, for the refused only. AnswersLost
-        when that is not known for some; OSError when the kernel takes no requests at all.
+        when that is not known for some; OSError when the kernel takes no requests at all, InterruptedError when it
+        does not answer.
         """
         refused: dict[int, Refused] = {}
         for first, count in self._portions(payloads):
@@ -192,7 +191,7 @@ class NetlinkSocket:
             try:
                 size, sender = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
-                raise TimeoutError(errno.ETIMEDOUT, f"no answer from netlink within {TIMEOUT} s") from None
+                raise InterruptedError(errno.EINTR, "the kernel did not answer a netlink request") from None
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
@@ -204,7 +203,7 @@ class NetlinkSocket:
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                self._socket.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+                self._socket.recv_into(self._buffer)
 
 
 def generic_family(sock: NetlinkSocket, name: str) -> int:

@@ -163,6 +163,8 @@ def _service(key: ServiceKey, service: Service) -> bytes:
     flags, timeout, netmask = service.flags, service.timeout, service.netmask
     if timeout:
         flags |= PERSISTENT
+    else:
+        netmask = _ALL if key.family == 4 else 128  # means nothing then, but the kernel checks it
     mask = pack("!I", netmask) if key.family == 4 else _U32.pack(netmask)
     parts = [
         _identity(key),
