@@ -63,6 +63,8 @@ class VrrpWork:
         self._room = ROOM
         self._announcements: list[actions.Announce] = []
         self._tells: list[actions.Tell] = []
+        self._interfaces: frozenset[str] = frozenset()
+        """Those the Plan names; the core hears of no others."""
         self._fit_sockets = False
         self._finished = False
         self._states: dict[str, str] = {}
@@ -87,7 +89,9 @@ class VrrpWork:
         self._assign_addresses()
         self.addresses.want(STATIC, True)
         self._enter_realtime(plan)
-        self._turn([*self.network.read(), events.Start(resume)])
+        self._interfaces = _named_interfaces(plan)
+        self.network.read()
+        self._turn([*self.network.described(self._interfaces), events.Start(resume)])
         self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
         self._loop.add_reader(self.network.fileno(), self._kernel_speaks)
         self._beat()
@@ -96,8 +100,11 @@ class VrrpWork:
         if 2 * len(plan.instances) > self._room:  # an index is not used again at once
             raise Refused(f"{len(plan.instances)} instances are more than the running process takes: restart fastha")
         process = self.core.plan.process
-        self._turn([events.Reload(plan)])
-        self._turn(self.network.watch(_configured_sources(plan.instances)))
+        named = _named_interfaces(plan)
+        self.network.watch(_configured_sources(plan.instances))
+        # what the new Plan looks at must be known before it is judged; what is known already changes nothing
+        self._turn([*self.network.described(named), events.Reload(plan)])
+        self._interfaces = named
         if plan.process != process:
             self._enter_realtime(plan)
 
@@ -186,14 +193,19 @@ class VrrpWork:
     def _kernel_speaks(self) -> None:
         happened: list[events.Event] = []
         for change in self.network.changes():
-            if isinstance(change, events.AddressGone):
-                if not self.addresses.wanted(change.interface, change.address):
-                    continue  # our own doing, or nothing of ours
-                self.addresses.restore(change.interface)
-            elif isinstance(change, events.LinkChanged):
-                self._fit_sockets = True  # it may be another interface of the same name
-                if change.up:
-                    self.addresses.restore(change.name)
+            match change:
+                case events.AddressGone(interface, address):
+                    if not self.addresses.wanted(interface, address):
+                        continue  # our own doing, or nothing of ours
+                    self.addresses.restore(interface)
+                case events.LinkChanged(name) if name in self._interfaces:
+                    self._fit_sockets = True  # it may be another interface of the same name
+                    if change.up:
+                        self.addresses.restore(name)
+                case events.SourceChanged(interface) if interface in self._interfaces:
+                    pass
+                case _:
+                    continue
             happened.append(change)
         self._turn(happened)
 
@@ -319,6 +331,20 @@ class VrrpWork:
 
     def _index_of(self, interface: str) -> int:
         return self.network.indexes.get(interface, 0)
+
+
+def _named_interfaces(plan: VrrpPlan) -> frozenset[str]:
+    """Every interface that something in the Plan depends on."""
+    lines = [line for i in plan.instances for line in i.addresses + i.excluded_addresses]
+    return frozenset(
+        [
+            *(i.interface for i in plan.instances),
+            *(track.name for i in plan.instances for track in i.track_interfaces),
+            *(track.name for group in plan.sync_groups for track in group.track_interfaces),
+            *(line.dev for line in (*lines, *plan.static_addresses)),
+            *plan.interface_delays,
+        ]
+    )
 
 
 def _configured_sources(instances: Iterable[VrrpInstance]) -> frozenset[tuple[str, Address]]:

@@ -64,6 +64,8 @@ class Present:
 
 
 Change = LinkChanged | SourceChanged | AddressGone
+_Source = tuple[str, Family, Address | None]
+"""Interface, family, and which configured source; None: the interface's own."""
 Key = tuple[Address, int]
 """Address and prefix length: what tells the addresses of an interface apart."""
 
@@ -84,7 +86,7 @@ class Network:
         """How often the kernel dropped notifications."""
         self._sources = sources
         self._virtual = virtual
-        self._told: dict[tuple[str, Family, Address | None], Address | None] = {}
+        self._told: dict[_Source, Address | None] = {}
         self._ask = NetlinkSocket(NETLINK_ROUTE)
         self._monitor = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETLINK_ROUTE
@@ -106,12 +108,16 @@ class Network:
     def has(self, interface: str, address: Address, prefixlen: int) -> bool:
         return (address, prefixlen) in self.addresses.get(self.indexes.get(interface, 0), {})
 
-    def watch(self, sources: frozenset[tuple[str, Address]]) -> list[Change]:
-        """Other configured sources to be watched from now on, and what there is to tell about them."""
-        for gone in self._sources - sources:
-            self._told.pop((gone[0], family_of(gone[1]), gone[1]), None)
+    def watch(self, sources: frozenset[tuple[str, Address]]) -> None:
+        """These are the configured sources to be watched from now on; `described` tells about them."""
         self._sources = sources
-        return list(self._source_changes())
+
+    def described(self, names: frozenset[str]) -> list[Change]:
+        """How it is with these interfaces and their sources, whether told before or not."""
+        changes: list[Change] = [_link(one) for one in self.interfaces.values() if one.name in names]
+        self._told = self._sources_now()
+        changes += [_source(key, address) for key, address in self._told.items() if key[0] in names]
+        return changes
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -222,10 +228,9 @@ class Network:
             second_best = second_best or one.address
         return second_best
 
-    def _source_changes(self) -> Iterator[SourceChanged]:
-        """Sources that are not what was told last."""
+    def _sources_now(self) -> dict[_Source, Address | None]:
         families: tuple[Family, Family] = (4, 6)
-        now: dict[tuple[str, Family, Address | None], Address | None] = {
+        now: dict[_Source, Address | None] = {
             (one.name, family, None): self.primary(one.index, family)
             for one in self.interfaces.values()
             for family in families
@@ -233,9 +238,14 @@ class Network:
         for interface, address in self._sources:
             there = any(key[0] == address for key in self.addresses.get(self.indexes.get(interface, 0), {}))
             now[interface, family_of(address), address] = address if there else None
+        return now
+
+    def _source_changes(self) -> Iterator[SourceChanged]:
+        """Sources that are not what was told last."""
+        now = self._sources_now()
         for key in {**self._told, **now}:
             if self._told.get(key) != now.get(key):
-                yield SourceChanged(key[0], key[1], now.get(key), configured=key[2])
+                yield _source(key, now.get(key))
         self._told = now
 
 
@@ -259,6 +269,10 @@ class Forwarding:
 
 def _link(one: Interface) -> LinkChanged:
     return LinkChanged(one.name, exists=True, up=one.up, index=one.index, mtu=one.mtu, multicast=one.multicast)
+
+
+def _source(key: _Source, address: Address | None) -> SourceChanged:
+    return SourceChanged(key[0], key[1], address, configured=key[2])
 
 
 def _gone_link(one: Interface) -> LinkChanged:
