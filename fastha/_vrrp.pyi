@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Final, final
 
 from fastha.model.net import Address
@@ -34,7 +35,7 @@ class AdvertEngine:
     def step(
         self,
         now: Ns,
-        heard: list[tuple[int, AdvertReceived]] = ...,
+        heard: Sequence[tuple[int, AdvertReceived]] = ...,
         *,
         away: Ns = 0,
         overflow: int = -1,

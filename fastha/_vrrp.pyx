@@ -25,15 +25,15 @@ import threading
 from fastha.model.net import packed, unpacked
 from fastha.model.snapshot import Histogram
 from fastha.vrrp.events import AdvertReceived, EngineLate, LeaseLost, MasterDown
-from fastha.vrrp.orders import Mode, SendFailed
+from fastha.vrrp.orders import SendFailed
 
 cimport cython
 from advert cimport (
     BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE, COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND,
-    COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND, COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE, EVENT_ADVERT,
-    EVENT_DOWN, EVENT_LATE, EVENT_LEASE, HEARTBEAT, LATENESS_BOUNDS, MODE_SPEAK, RECEIVE_FAILED, RECEIVE_SIZE, SHORTEST,
-    TIMER_DATA, TURNS, WAKE_DATA, after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of,
-    frame_t, frames_t, instance_t, mode_of, order_t, packet_t, packets_of, peers_of, socket_t
+    COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND, COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE,
+    EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, HEARTBEAT, LATENESS_BOUNDS, MODE_SPEAK, RECEIVE_FAILED,
+    RECEIVE_SIZE, SHORTEST, TIMER_DATA, TURNS, WAKE_DATA, after, binding_t, command_t, count, datagram_t, engine_t,
+    event_t, expected_of, frame_t, frames_t, instance_t, mode_of, order_t, packet_t, packets_of, peers_of, socket_t
 )
 from advert_io cimport dissect, flush, send_frames, send_packets
 from advert_rules cimport fire, hear, overflowed, resume, schedule, was_away
@@ -633,7 +633,7 @@ cdef class AdvertEngine:
         cdef const uint8_t *data
         if not frames:
             return
-        for interface, octets in frames:
+        for _, octets in frames:
             if not 14 <= len(octets) <= 1514:
                 raise ValueError(f"a frame of {len(octets)} octets")
             size += (sizeof(frame_t) + <size_t> len(octets) + 7) & ~<size_t> 7
@@ -749,7 +749,7 @@ cdef class AdvertEngine:
 
     # -------------------------------------------------------------------------------------------------- virtual
 
-    def step(self, int64_t now, list heard=[], *, int64_t away=0, int overflow=-1):
+    def step(self, int64_t now, heard=(), *, int64_t away=0, int overflow=-1):
         """Virtual engines only: one turn at `now`, as the thread makes it. Takes the commands, hears `heard`, each
         (slot, AdvertReceived), looks at deadlines; returns [(instance, destination, octets)] sent.
 
@@ -805,4 +805,3 @@ cdef class AdvertEngine:
         if not self.engine.virtual:
             raise RuntimeError("only a virtual engine tells its deadline")
         return heap.keys[heap.items[0]] if heap.count else None
-

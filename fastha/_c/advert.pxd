@@ -281,4 +281,3 @@ cdef inline void sending(engine_t *e, int32_t instance, int error) noexcept nogi
         return
     one.error = error
     one.error_event = tell(e, EVENT_SEND, instance, e.turn, error)
-

@@ -74,7 +74,6 @@ cdef inline bint dissect(
     return True
 
 
-
 cdef inline void flush(engine_t *e) noexcept nogil:
     """Send what is in the batch."""
     cdef batch_t *out = &e.out
@@ -203,7 +202,7 @@ cdef inline void send_packets(engine_t *e, int32_t instance, order_t *order) noe
     """Put every packet of `order` into the batch: one advert, one datagram per destination."""
     cdef instance_t *one = &e.instances[instance]
     cdef packet_t *packet = packets_of(order)
-    cdef uint32_t i, at
+    cdef uint32_t at
     cdef int flags
     if order.packets == 0 or one.binding == NULL:
         return
@@ -212,7 +211,7 @@ cdef inline void send_packets(engine_t *e, int32_t instance, order_t *order) noe
         count(e, SEND_FAILED)
         sending(e, instance, EADDRNOTAVAIL)
         return
-    for i in range(order.packets):
+    for _ in range(order.packets):
         if e.virtual:
             post(e, instance, packet)
         elif one.binding.family == 4:
@@ -253,5 +252,3 @@ cdef inline void send_frames(engine_t *e) noexcept nogil:
         if block.count == 0:
             e.frames = block.next
             free(block)
-
-

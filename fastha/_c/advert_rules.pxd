@@ -19,7 +19,11 @@ cdef inline void schedule(engine_t *e, int32_t instance) noexcept nogil:
     """Put the instance where its order and state want it in the heap of deadlines."""
     cdef instance_t *one = &e.instances[instance]
     cdef int mode = mode_of(one)
-    if mode == MODE_IDLE or (mode == MODE_SPEAK and one.silent) or (mode == MODE_LISTEN and (one.fired or one.unsettled)):
+    if (
+        mode == MODE_IDLE
+        or (mode == MODE_SPEAK and one.silent)
+        or (mode == MODE_LISTEN and (one.fired or one.unsettled))
+    ):
         heap_drop(&e.heap, instance)
     else:
         heap_put(&e.heap, instance, one.due)
@@ -223,4 +227,3 @@ cdef inline void fire(engine_t *e) noexcept nogil:
             tell_core(e, EVENT_DOWN, instance, e.turn)
             schedule(e, instance)
     flush(e)
-
