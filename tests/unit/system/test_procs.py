@@ -32,7 +32,8 @@ def test_only_group_leaders_of_the_session_are_ended(tmp_path):
     """The script gets SIGTERM; what it started in the background does not."""
     program = f"""
 import subprocess, sys
-script = subprocess.Popen(["/bin/sh", "-c", "sleep 62 & echo $! > {tmp_path}/background; wait"], process_group=0, stdout=-3)
+script = subprocess.Popen(["/bin/sh", "-c", "sleep 62 & echo $! > {tmp_path}/background; wait"], process_group=0,
+                          stdout=subprocess.DEVNULL)
 print(script.pid, flush=True)
 sys.stdin.read()
 """

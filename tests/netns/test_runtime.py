@@ -1,0 +1,302 @@
+"""The whole daemon from a configuration file: processes die, files break, operators change things; traffic goes on."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fastha.cli.client import DaemonError, ask
+from fastha.model import codec
+from fastha.model.snapshot import InstanceSnapshot, Snapshot
+from fastha.system import procs
+from tests.netns.segment import Node, Pinger, Segment
+from tests.poll import until
+
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
+
+ROOT = Path(__file__).parents[2]
+VIP = "10.77.0.100"
+CHILDREN = ("vrrp", "checker", "runner")
+CONFIG = """
+global_defs {{
+    router_id TEST
+    script_user root
+    enable_script_security
+    vrrp_notify_fifo {dir}/fifo
+}}
+vrrp_script chk_flag {{
+    script "/usr/bin/test ! -e {dir}/flag"
+    interval 1
+    weight -30
+    rise 1
+    fall 1
+}}
+vrrp_track_file maintenance {{
+    file {dir}/maintenance
+    weight 1
+}}
+vrrp_instance VI_1 {{
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    priority {priority}
+    advert_int 1
+    garp_master_delay 0
+    virtual_ipaddress {{
+        {vip}/24
+    }}
+    track_script {{
+        chk_flag
+    }}
+    track_file {{
+        maintenance
+    }}
+    notify "{dir}/notify"
+}}
+virtual_server {vip} 80 {{
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    delay_loop 1
+    real_server {address} 81 {{
+        MISC_CHECK {{
+            misc_path "/bin/true"
+        }}
+    }}
+    real_server {address} 82 {{
+        TCP_CHECK {{
+            connect_timeout 1
+        }}
+    }}
+}}
+"""
+
+
+class Daemon:
+    """`fastha -c FILE` on a node, virtual servers checked and not programmed."""
+
+    def __init__(self, node: Node, directory: Path, priority: int = 100) -> None:
+        self.node = node
+        self.directory = directory
+        directory.mkdir()
+        self.config = directory / "keepalived.conf"
+        self.run_dir = directory / "run"
+        notify = directory / "notify"
+        notify.write_text(f'#!/bin/sh\necho "$@" >> {directory}/notified\n')
+        notify.chmod(0o755)
+        self.configure(priority)
+        self.process: subprocess.Popen[bytes]
+        node.closers.append(self.end)
+
+    def configure(self, priority: int) -> None:
+        self.config.write_text(CONFIG.format(dir=self.directory, priority=priority, vip=VIP, address=self.node.address))
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "fastha", "-c", str(self.config), "--run-dir", str(self.run_dir)]
+        with (self.directory / "log").open("ab") as log:
+            self.process = self.node.spawn(*words, "--lvs-plane", "none", "-l", "-G", stderr=log, cwd=str(ROOT))
+
+    def up(self) -> None:
+        self.start()
+        until(lambda: self.ready() or self.process.poll() is not None, "the daemon to run", 20)
+        assert self.process.poll() is None, self.log()
+
+    def ready(self) -> bool:
+        snapshot = self.status()
+        if snapshot is None or not all(process.state == "running" for process in snapshot.processes):
+            return False
+        return snapshot.vrrp is not None and snapshot.checker is not None and snapshot.runner is not None
+
+    def status(self) -> Snapshot | None:
+        try:
+            answer = ask(str(self.run_dir), {"op": "status"})
+        except DaemonError:
+            return None
+        return codec.decode(Snapshot, json.dumps(answer["snapshot"]).encode())
+
+    def instance(self) -> InstanceSnapshot | None:
+        snapshot = self.status()
+        return snapshot.vrrp.instances[0] if snapshot is not None and snapshot.vrrp is not None else None
+
+    def state(self) -> str:
+        found = self.instance()
+        return found.state if found is not None else "none"
+
+    def priority(self) -> int:
+        found = self.instance()
+        return found.effective_priority if found is not None else -1
+
+    def pid(self, name: str) -> int | None:
+        snapshot = self.status()
+        return next((each.pid for each in snapshot.processes if each.name == name), None) if snapshot else None
+
+    def pids(self) -> dict[str, int | None]:
+        snapshot = self.status()
+        return {each.name: each.pid for each in snapshot.processes} if snapshot else {}
+
+    def supervisor(self) -> int:
+        return int((self.run_dir / "keepalived.pid").read_text())
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def notified(self) -> list[str]:
+        path = self.directory / "notified"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def end(self) -> None:
+        for name in ("vrrp", "checkers", "runner"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = int((self.run_dir / f"{name}.pid").read_text())
+                if str(self.run_dir) in procs.cmdline(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def daemon(segment: Segment, tmp_path: Path) -> Iterator[Daemon]:
+    daemon = Daemon(segment.node(), tmp_path / "one")
+    daemon.up()
+    yield daemon
+    daemon.end()
+
+
+@pytest.fixture
+def master(daemon: Daemon) -> Daemon:
+    until(lambda: daemon.state() == "MASTER", "mastership", 15)
+    return daemon
+
+
+def test_from_start_to_end(segment: Segment, master: Daemon) -> None:
+    capture = segment.capture()
+    assert master.node.has(VIP)
+    reader = os.open(master.directory / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    assert os.read(reader, 1000) == b'INSTANCE "VI_1" BACKUP 100\nINSTANCE "VI_1" MASTER 100\n'
+    until(lambda: master.notified() == ["INSTANCE VI_1 BACKUP 100", "INSTANCE VI_1 MASTER 100"], "notifies")
+    snapshot = master.status()
+    assert snapshot is not None
+    assert snapshot.checker is not None
+    servers = {server.port: server for server in snapshot.checker.virtual_servers[0].real_servers}
+    assert [check.kind for check in servers[81].checkers] == ["MISC_CHECK"]
+    until(lambda: "connection refused" in json.dumps(_results(master)), "the result of the TCP check", 20)
+    master.process.send_signal(signal.SIGTERM)
+    assert master.process.wait(10) == 0
+    assert not master.node.has(VIP)
+    last = capture.adverts(master.node.address)[-1]
+    assert last.vrrp[2] == 0, "the last advert says priority 0"
+    assert master.notified()[-1] == "INSTANCE VI_1 STOP 100"
+    assert os.read(reader, 1000) == b'INSTANCE "VI_1" STOP 100\n'
+    os.close(reader)
+    assert not (master.directory / "fifo").exists()
+    assert {path.name for path in master.run_dir.iterdir()} <= {"ipvs.journal"}
+
+
+def _results(daemon: Daemon) -> list[str]:
+    snapshot = daemon.status()
+    if snapshot is None or snapshot.checker is None:
+        return []
+    servers = snapshot.checker.virtual_servers[0].real_servers
+    return [check.result for server in servers for check in server.checkers]
+
+
+def test_every_child_may_be_killed_and_traffic_goes_on(segment: Segment, master: Daemon) -> None:
+    client = segment.node()
+    master.node.ip("addr", "add", "10.77.0.200/24", "dev", "eth0")
+    pinger = Pinger(client.namespace, VIP)
+    for name in CHILDREN:
+        older = master.pid(name)
+        assert older is not None
+        os.kill(older, signal.SIGKILL)
+        until(lambda name=name, older=older: master.pid(name) not in (None, older) and master.ready(), name, 15)
+        assert master.state() == "MASTER"
+    assert pinger.lost() == 0
+    assert master.node.has("10.77.0.200"), "what is not ours is left alone"
+    snapshot = master.status()
+    assert snapshot is not None
+    assert [(each.restarts, each.last_exit) for each in snapshot.processes] == [(1, "killed by SIGKILL")] * 3
+    # The links are there again: a tracker reaches the new vrrp process through the new runner.
+    (master.directory / "flag").touch()
+    until(lambda: master.priority() == 70, "the priority after the script", 15)
+
+
+def test_a_new_supervisor_takes_over_without_a_lost_packet(segment: Segment, master: Daemon) -> None:
+    client = segment.node()
+    pinger = Pinger(client.namespace, VIP)
+    capture = segment.capture()
+    for _ in range(2):
+        older = master.pids()
+        master.process.kill()
+        master.process.wait()
+        assert all(procs.cmdline(pid) for pid in older.values() if pid), "the children go on"
+        master.up()
+        assert not set(older.values()) & set(master.pids().values())
+        assert master.state() == "MASTER"
+    assert pinger.lost() == 0
+    assert all(frame.vrrp[2] == 100 for frame in capture.adverts(master.node.address)), "nobody resigned"
+
+
+def test_everything_killed_at_once_converges(segment: Segment, master: Daemon) -> None:
+    for pid in (master.supervisor(), *(pid for pid in master.pids().values() if pid)):
+        os.kill(pid, signal.SIGKILL)
+    master.process.wait()
+    assert master.node.has(VIP), "nobody was left to remove it"
+    master.up()
+    until(lambda: master.state() == "MASTER", "mastership", 15)
+    assert master.node.has(VIP)
+    master.process.send_signal(signal.SIGTERM)
+    assert master.process.wait(10) == 0
+    assert not master.node.has(VIP)
+
+
+def test_a_maintenance_file_moves_the_address(segment: Segment, master: Daemon, tmp_path: Path) -> None:
+    other = Daemon(segment.node(), tmp_path / "two", priority=90)
+    other.up()
+    assert other.state() == "BACKUP"
+    (master.directory / "maintenance").write_text("-20\n")
+    until(lambda: other.state() == "MASTER" and master.state() == "BACKUP", "the handover", 15)
+    assert other.node.has(VIP)
+    assert not master.node.has(VIP)
+    (master.directory / "maintenance").unlink()
+    until(lambda: master.state() == "MASTER" and other.state() == "BACKUP", "the way back", 15)
+    other.end()
+
+
+def test_reload_follows_the_file_and_survives_a_broken_one(master: Daemon) -> None:
+    pids = master.pids()
+    master.configure(120)
+    master.process.send_signal(signal.SIGHUP)
+    os.kill(master.supervisor(), signal.SIGHUP)
+    until(lambda: master.priority() == 120, "the new priority", 15)
+    good = master.config.read_text()
+    for broken in (good.replace("virtual_router_id 51", "virtual_router_id 999"), good.replace("eth0", "eth7"), None):
+        if broken is None:
+            master.config.unlink()
+        else:
+            master.config.write_text(broken)
+        words = [sys.executable, "-m", "fastha", "reload", "--run-dir", str(master.run_dir)]
+        done = subprocess.run(words, capture_output=True, cwd=ROOT, check=False, text=True)
+        assert done.returncode == 1
+        assert "the old configuration stays" in done.stderr
+        snapshot = master.status()
+        assert snapshot is not None
+        assert "the old configuration stays" in snapshot.config_note
+        assert master.state() == "MASTER"
+        assert master.priority() == 120
+    master.config.write_text(good)
+    done = subprocess.run(words, capture_output=True, cwd=ROOT, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert master.pids() == pids, "nobody was restarted"
+
+
+def test_a_second_daemon_in_the_same_run_directory_is_turned_away(master: Daemon) -> None:
+    words = [sys.executable, "-m", "fastha", "-c", str(master.config), "--run-dir", str(master.run_dir), "-l", "-G"]
+    done = subprocess.run(
+        ["ip", "netns", "exec", master.node.namespace, *words], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert f"already running as pid {master.supervisor()}" in done.stderr
+    assert master.state() == "MASTER"
