@@ -49,7 +49,7 @@ class Core:
         self.groups: list[Group] = []
         self.watchers: dict[tuple[str, str], list[Instance]] = {}
         """(interface, script, file or process; its name) -> the instances that look at it."""
-        self.started = False
+        self.started_at: Ns | None = None
         self.stopped = False
         for instance_plan in plan.instances:
             reload.add_instance(self, instance_plan, 0)
@@ -63,6 +63,10 @@ class Core:
         if not self.stopped:
             HANDLERS[type(event)](self, event, now)
         return self._actions()
+
+    @property
+    def started(self) -> bool:
+        return self.started_at is not None
 
     def tick(self, now: Ns) -> list[Action]:
         """What has become due."""
@@ -103,14 +107,18 @@ class Core:
     def _start(self, event: events.Start, now: Ns) -> None:
         if self.started:
             return
-        self.started = True
+        self.started_at = now
         self.world.out.append(Rebuild())
         if self.plan.startup_delay:
-            self.world.delayed_until = now + self.plan.startup_delay
-            self.world.timers.set(("delay", None), self.world.delayed_until)
             self.world.log("info", f"Delaying startup for {seconds_text(self.plan.startup_delay)}")
+            self.delay_until(now + self.plan.startup_delay)
         for group in self.groups:
             group.start(now, event.resume)
+
+    def delay_until(self, when: Ns) -> None:
+        """vrrp_startup_delay: nothing is heard, and nobody becomes master, before then."""
+        self.world.delayed_until = when
+        self.world.timers.set(("delay", None), when)
 
     def _delay_over(self, now: Ns) -> None:
         """The timers of the protocol begin now."""
@@ -150,8 +158,12 @@ class Core:
 
     def _link(self, event: events.LinkChanged, now: Ns) -> None:
         here = [i for i in self._watching("interface", event.name) if i.plan.interface == event.name]
+        before = {i.index: self.world.advert_addresses(i.plan) for i in here}
         if self.links.changed(event, self.plan.interface_delays.get(event.name, (0, 0)), here, now):
             self.reassess("interface", event.name, now)
+        for instance in here:
+            if instance.state is State.MASTER and before[instance.index] != self.world.advert_addresses(instance.plan):
+                instance.speak(now, shift=0)  # the MTU changed, and with it how many addresses an advert carries
 
     def _source(self, event: events.SourceChanged, now: Ns) -> None:
         world = self.world
@@ -159,7 +171,10 @@ class Core:
         before = {i.index: i.source for i in here}
         if event.configured is not None:
             key = (event.interface, event.configured)
-            world.configured.add(key) if event.address else world.configured.discard(key)
+            if event.address is None:
+                world.configured.discard(key)
+            else:
+                world.configured.add(key)
         elif event.address is None:
             world.sources.pop((event.interface, event.family), None)
         else:
@@ -227,7 +242,8 @@ class Core:
         for instance in watching:
             before, down = instance.effective, instance.master_down_interval
             instance.assess()
-            instance.move(before, down, now)
+            if self.started:
+                instance.move(before, down, now)
         if self.started:
             for group in dict.fromkeys(i.group for i in watching):
                 group.settle(now)

@@ -30,7 +30,7 @@ class Links:
         if link == before:
             return False
         world.links[event.name] = link
-        if (before is not None and before.up) is not up:
+        if before is not None and before.up is not up:
             world.log("info", f"Netlink reports {event.name} {'up' if up else 'down'}")
         counted = world.seen.interfaces.get(event.name)
         key = ("link", event.name)

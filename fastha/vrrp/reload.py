@@ -104,6 +104,8 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     if not core.started:
         return
     core.world.out.append(Rebuild())
+    if core.world.delayed_until is not None and core.started_at is not None:
+        core.delay_until(max(now, core.started_at + plan.startup_delay))
     for group in core.groups:
         if any(m.state is not State.INIT for m in group.members):
             group.after_reload(now)

@@ -1,6 +1,7 @@
 """Interfaces and trackers: FAULT, weights, debounce."""
 
-from fastha.model.plan import Track
+from fastha.model.net import Address
+from fastha.model.plan import Track, VirtualAddress
 from fastha.model.units import MS, S
 from fastha.vrrp import actions, events
 from fastha.vrrp.orders import Mode
@@ -115,13 +116,17 @@ class TestDebounce:
 
 
 def test_adverts_carry_no_more_addresses_than_the_link_takes() -> None:
-    from fastha.model.net import Address
-    from fastha.model.plan import VirtualAddress
-
     many = tuple(VirtualAddress(address=Address(f"10.0.1.{i}"), prefixlen=32, dev="eth0") for i in range(1, 201))
     bench = Bench(instance(addresses=many))
     bench.link(mtu=576).source().say(events.Start()).down()
     assert len(bench.sent()[0].addresses) == (576 - 50) // 4
+
+
+def test_a_smaller_mtu_shortens_the_next_advert() -> None:
+    many = tuple(VirtualAddress(address=Address(f"10.0.1.{i}"), prefixlen=32, dev="eth0") for i in range(1, 201))
+    bench = Bench(instance(addresses=many)).master().link(mtu=576)
+    order = bench.order()
+    assert (order.mode, order.shift, order.datagrams[0].payload[3]) == (Mode.SPEAK, 0, (576 - 50) // 4)
 
 
 def test_a_link_that_is_told_about_before_start_only_counts() -> None:

@@ -150,6 +150,16 @@ def test_masters_that_come_together_stay_masters() -> None:
     assert bench.told() == [("G", "MASTER")]
 
 
+def test_a_start_delay_that_runs_is_shortened_or_lengthened_but_not_begun() -> None:
+    bench = Bench(startup_delay=10 * S).start()
+    started = bench.now
+    reload(bench, instance(), startup_delay=20 * S)
+    assert bench.core.deadline() == started + 20 * S
+    reload(bench, instance(), startup_delay=S)
+    assert "Delayed start completed" in bench.after(0).logged()
+    assert reload(bench, instance(), startup_delay=50 * S).core.deadline() is None
+
+
 def test_before_start_it_is_only_another_plan() -> None:
     bench = reload(Bench(), instance("NEW", priority=7))
     assert bench.said == []
