@@ -4,10 +4,10 @@ More than nine tenths of what a check costs is the kernel's TCP, and at ordinary
 
 * Due probes start together, in slots of 20, 5 or 2 ms by the rate of all orders. After a turn in which something
   happened the thread lets answers gather for a moment before it looks again.
-* Sockets are put into epoll once, edge-triggered, and are used again by connect(AF_UNSPEC) wherever the end of a probe
-  may be a reset: with `close_rst`, when the peer has closed first, or when there never was a connection. An idle
-  socket reports whatever it likes; only the events of a socket with an owner count, and all events of a batch are
-  handled before any socket changes hands.
+* Sockets are put into epoll once, edge-triggered, and are used again by connect(AF_UNSPEC): at once where the end of a
+  probe may be a reset (with `close_rst`, when the peer has closed first, when there never was a connection); else we
+  send our FIN and wait for the peer's, which looks like close() on the wire. An idle socket reports whatever it likes;
+  only the events of a socket with an owner count, and all events of a batch are handled before any changes hands.
 * Read before you time out: events first, then deadlines, then starts. A probe's deadline counts from its real start, so
   nobody is called dead because we were late.
 
@@ -29,8 +29,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from epoll cimport (
     AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
     IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, MSG_NOSIGNAL, MSG_TRUNC, SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR,
-    SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, connect, epoll_create1, epoll_ctl, epoll_event,
-    epoll_wait_ns, htons, recv, send, setsockopt, sockaddr, sockaddr_in, sockaddr_in6, socket, socket_disconnect,
+    SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, connect, epoll_create1, epoll_ctl, epoll_event,
+    epoll_wait_ns, htons, recv, send, setsockopt, shutdown, sockaddr, sockaddr_in, sockaddr_in6, socket, socket_disconnect,
     socket_error, socket_reset_on_close,
 )
 from cython cimport final
@@ -51,7 +51,7 @@ from linux_net cimport (
 )
 from posix.unistd cimport close
 from probe cimport (
-    CONNECTING, DEVICE, DIGEST, FLYING, HELD, LOCAL, NO_DATA, READING, READY, REFUSED, SENDING, STATUS, SUCCESS,
+    CONNECTING, DEVICE, DIGEST, FLYING, HELD, IDLE, LINGERING, LOCAL, NO_DATA, READING, READY, REFUSED, SENDING, STATUS, SUCCESS,
     TIMEOUT, UNKNOWN, WAITING, counters_t, flight_t, pool_t, recipe_t, seen_t, shared_t, target_t, verdict_t,
 )
 from ring cimport (
@@ -100,9 +100,11 @@ cdef enum:
     RECEIVE = 65536
     TICK = 1_000_000  # ns
     GATHER = 1_000_000  # ns for answers to gather
-    IDLE = 500_000_000  # ns: the longest sleep, so that the heart beats
+    LONGEST = 500_000_000  # ns: the longest sleep, so that the heart beats
     SWEEP = 10  # s between looks at idle sockets
     SPARE = 16  # idle sockets always kept
+    LINGER = 200_000_000  # ns that a peer has for its FIN before the kernel is left to wait for it
+    LINGERERS = 1024  # at once
     BACKOFF = 50_000_000  # ns after a local error, doubled up to 32 times that
     BOUNDS = 12
     OTHER_DESCRIPTORS = 1024
@@ -288,7 +290,7 @@ cdef class ProbeEngine:
     cdef list_t ready
     cdef int64_t origin, now, swept, rate
     cdef bint report
-    cdef int32_t in_flight, known
+    cdef int32_t in_flight, lingering, known
     cdef counters_t counters[2]
     cdef uint64_t missed, superseded, reported, recycled, sockets_made, turns, starved
     cdef uint64_t late[BOUNDS + 1]
@@ -472,7 +474,7 @@ cdef class ProbeEngine:
         cdef list found = []
         for i in range(self.highest + 1):
             target = &self.targets[i]
-            if (target.state == WAITING or target.state == READY) and now - target.due > max(target.interval, IDLE):
+            if (target.state == WAITING or target.state == READY) and now - target.due > max(target.interval, LONGEST):
                 found.append(i)
         return found
 
@@ -582,7 +584,7 @@ cdef class ProbeEngine:
 
     cdef void loop(self) noexcept nogil:
         cdef sigset_t all_signals
-        cdef int64_t wait
+        cdef int64_t wait, next_sweep = 0
         cdef int count, rounds
         cdef bint eventful = True
         sigfillset(&all_signals)
@@ -610,7 +612,8 @@ cdef class ProbeEngine:
             self.read_hungry()
             self.turn_wheel()
             eventful |= self.start_ready()
-            if self.now - self.swept > <int64_t> SWEEP * 1_000_000_000:
+            if self.now >= next_sweep:
+                next_sweep = self.now + LINGER
                 self.sweep()
             if self.report:
                 self.report = False
@@ -625,9 +628,9 @@ cdef class ProbeEngine:
             return 0
         tick = wheel_next(&self.wheel)
         if tick > <uint64_t> 1 << 50:
-            return IDLE
+            return LONGEST
         wait = self.origin + <int64_t> tick * TICK - nanoseconds(CLOCK_MONOTONIC)
-        return 0 if wait < 0 else IDLE if wait > IDLE else wait
+        return 0 if wait < 0 else LONGEST if wait > LONGEST else wait
 
     cdef void gather(self) noexcept nogil:
         cdef timespec pause
@@ -647,6 +650,9 @@ cdef class ProbeEngine:
             elif self.flights[which].target >= 0:
                 ours = True
                 self.on_event(<int32_t> which, self.events[i].events)
+            elif self.flights[which].phase == LINGERING and self.events[i].events & (EPOLLHUP | EPOLLERR):
+                self.lingering -= 1
+                self.keep(<int32_t> which)
         return ours
 
     cdef void take_commands(self) noexcept nogil:
@@ -990,13 +996,12 @@ cdef class ProbeEngine:
 
     cdef int32_t take_socket(self, pool_t *pool, int *error) noexcept nogil:
         """An idle socket of the pool, or a new one; -1 and an errno."""
-        cdef int32_t which = pool.idle
-        if which >= 0:
-            pool.idle = self.flights[which].next
-            pool.idle_count -= 1
-            if pool.idle_count < pool.least_idle:
-                pool.least_idle = pool.idle_count
-            return which
+        cdef int32_t which
+        while pool.idle >= 0:
+            which = self.take_idle(pool)
+            if not self.flights[which].used or socket_disconnect(self.flights[which].fd) == 0:
+                return which
+            self.discard(which)
         which = self.empty
         if which >= 0:
             self.empty = self.flights[which].next
@@ -1007,6 +1012,7 @@ cdef class ProbeEngine:
             which = self.evict()
         self.flights[which].fd = self.open_socket(pool, error)
         self.flights[which].target = -1
+        self.flights[which].phase = IDLE
         self.flights[which].watched = 0
         self.flights[which].pool = pool
         if self.flights[which].fd < 0:
@@ -1021,15 +1027,26 @@ cdef class ProbeEngine:
             self.pool_list = pool
         return which
 
-    cdef int32_t evict(self) noexcept nogil:
-        """Fewer than `most` are in flight, yet all entries have sockets: some other pool's are idle. Take one."""
-        cdef pool_t *pool = self.pool_list
-        cdef int32_t which
-        while pool.idle < 0:
-            pool = pool.next
-        which = pool.idle
+    cdef int32_t take_idle(self, pool_t *pool) noexcept nogil:
+        cdef int32_t which = pool.idle
         pool.idle = self.flights[which].next
         pool.idle_count -= 1
+        if pool.idle_count < pool.least_idle:
+            pool.least_idle = pool.idle_count
+        return which
+
+    cdef int32_t evict(self) noexcept nogil:
+        """All entries have sockets, but fewer than `most` are in flight: take one that another pool has no use for."""
+        cdef pool_t *pool = self.pool_list
+        cdef int32_t which = 0
+        while pool != NULL and pool.idle < 0:
+            pool = pool.next
+        if pool != NULL:
+            which = self.take_idle(pool)
+        else:
+            while self.flights[which].phase != LINGERING:
+                which += 1
+            self.lingering -= 1
         close(self.flights[which].fd)
         self.opened -= 1
         return which
@@ -1055,9 +1072,9 @@ cdef class ProbeEngine:
         return fd
 
     cdef void land(self, int32_t which, bint reset) noexcept nogil:
-        """The probe is over: keep its socket for the next one if the wire may see a reset (or nothing), else close."""
+        """The probe is over: end its connection, with a reset or as close() would, and keep the socket if possible."""
         cdef flight_t *flight = &self.flights[which]
-        cdef pool_t *pool = flight.pool
+        cdef bint keep = self.recycling and flight.watched and not flight.pool.fixed_port
         if flight.hungry:
             self.unlist_hungry(which)
         if flight.reply.head != NULL:
@@ -1065,22 +1082,36 @@ cdef class ProbeEngine:
             flight.reply.head = NULL
         flight.target = -1
         self.in_flight -= 1
-        if (
-            self.recycling and flight.watched and not pool.fixed_port and (reset or flight.reset_unseen)
-            and socket_disconnect(flight.fd) == 0
-        ):
-            self.recycled += 1
-            flight.next = pool.idle
-            pool.idle = which
-            pool.idle_count += 1
-            return
-        if reset:
-            socket_reset_on_close(flight.fd)
+        if keep and (reset or flight.reset_unseen) and socket_disconnect(flight.fd) == 0:
+            self.keep(which)
+            flight.used = 0
+        elif keep and not reset and self.lingering < LINGERERS and shutdown(flight.fd, SHUT_WR) == 0:
+            flight.phase = LINGERING
+            flight.until = self.now + LINGER
+            self.lingering += 1
+        else:
+            if reset:
+                socket_reset_on_close(flight.fd)
+            self.discard(which)
+
+    cdef void keep(self, int32_t which) noexcept nogil:
+        """Into its pool, for the next probe."""
+        cdef flight_t *flight = &self.flights[which]
+        self.recycled += 1
+        flight.phase = IDLE
+        flight.used = 1
+        flight.next = flight.pool.idle
+        flight.pool.idle = which
+        flight.pool.idle_count += 1
+
+    cdef void discard(self, int32_t which) noexcept nogil:
+        cdef flight_t *flight = &self.flights[which]
         close(flight.fd)
         flight.fd = -1
-        self.opened -= 1
+        flight.phase = IDLE
         flight.next = self.empty
         self.empty = which
+        self.opened -= 1
 
     cdef void unlist_hungry(self, int32_t which) noexcept nogil:
         cdef int32_t *link = &self.hungry
@@ -1092,21 +1123,21 @@ cdef class ProbeEngine:
         self.flights[which].hungry = 0
 
     cdef void sweep(self) noexcept nogil:
-        """Close the sockets that nobody has needed since the last sweep."""
+        """Now and then: close the sockets that nobody has needed since the last time, and those that linger for long."""
         cdef pool_t *pool = self.pool_list
         cdef int32_t which
+        for which in range(self.entries):
+            if not self.lingering:
+                break
+            if self.flights[which].phase == LINGERING and self.flights[which].until < self.now:
+                self.lingering -= 1
+                self.discard(which)
+        if self.now - self.swept < <int64_t> SWEEP * 1_000_000_000:
+            return
         self.swept = self.now
         while pool != NULL:
             while pool.least_idle > SPARE:
-                which = pool.idle
-                pool.idle = self.flights[which].next
-                pool.idle_count -= 1
-                pool.least_idle -= 1
-                close(self.flights[which].fd)
-                self.flights[which].fd = -1
-                self.flights[which].next = self.empty
-                self.empty = which
-                self.opened -= 1
+                self.discard(self.take_idle(pool))
             pool.least_idle = pool.idle_count
             pool = pool.next
 
@@ -1117,10 +1148,9 @@ cdef class ProbeEngine:
             if self.flights[which].target >= 0:
                 self.targets[self.flights[which].target].state = HELD
                 self.land(which, self.targets[self.flights[which].target].recipe.close_rst)
+        for which in range(self.entries):
             if self.flights[which].fd >= 0:
-                close(self.flights[which].fd)
-                self.flights[which].fd = -1
-                self.opened -= 1
+                self.discard(which)
 
     cdef void wake_python(self) noexcept nogil:
         if not ring_swap(&self.shared.raised, 1):

@@ -86,6 +86,7 @@ cdef extern from * nogil:
     uint16_t htons(uint16_t value)
     int socket(int family, int kind, int protocol)
     int connect(int fd, const sockaddr *address, uint32_t size)
+    int shutdown(int fd, int how)
     int bind(int fd, const sockaddr *address, uint32_t size)
     int setsockopt(int fd, int level, int option, const void *value, uint32_t size)
     ssize_t send(int fd, const void *data, size_t size, int flags)
@@ -95,6 +96,7 @@ cdef extern from * nogil:
     int socket_reset_on_close(int fd)
     int AF_INET
     int AF_INET6
+    int SHUT_WR
     int SOCK_STREAM
     int SOCK_NONBLOCK
     int SOCK_CLOEXEC

@@ -31,9 +31,11 @@ cdef enum state_t:
 
 
 cdef enum phase_t:
+    IDLE
     CONNECTING
     SENDING
     READING
+    LINGERING  # nobody's: we have sent our FIN, the peer has not
 
 
 # Sockets that can stand for one another: same family, source, interface and mark.
@@ -102,6 +104,7 @@ cdef struct flight_t:
     uint8_t watched  # the socket is in epoll
     uint8_t reset_unseen  # there is no connection, or the peer has closed: nobody would see a reset
     uint8_t hungry  # in the list of those with more to read
+    uint8_t used  # idle, but to be disconnected before it is used again
     uint32_t sent
     int64_t started
     int64_t until  # the whole probe's deadline

@@ -172,8 +172,8 @@ def silent(connection: socket.socket) -> None:
         pass
 
 
-def close_at_once(connection: socket.socket) -> None:
-    pass
+def close_unanswered(connection: socket.socket) -> None:
+    assert connection.recv(4096) == REQUEST
 
 
 def reset(connection: socket.socket) -> None:
@@ -234,7 +234,7 @@ REPLIES: list[Reply] = [
     ("garbage that ends like a header", answer(b"\x00\xff garbage\r\n\r\n"), {}, Verdict.STATUS, 0),
     ("garbage", answer(os.urandom(3000).replace(b"\r\n\r\n", b"....")), {}, Verdict.NO_DATA, 0),
     ("a header without an end", answer(b"HTTP/1.1 200 OK\r\n"), {}, Verdict.NO_DATA, 0),
-    ("nothing", close_at_once, {}, Verdict.NO_DATA, 0),
+    ("nothing", close_unanswered, {}, Verdict.NO_DATA, 0),
     ("a header of 4095 octets", answer(header(4095)), {}, Verdict.SUCCESS, 200),
     ("a header of 4096 octets", answer(header(4096)), {}, Verdict.NO_DATA, 0),
     (
@@ -361,6 +361,31 @@ def test_how_a_tcp_probe_ends(engine: ProbeEngine, serve: Callable[..., Server],
     assert probe(engine, tcp(serve(script).port, close_rst=close_rst)).verdict is Verdict.SUCCESS
     wait_for(lambda: ends, "the server sees the end")
     assert ends == [seen]
+
+
+def test_a_socket_is_used_again_once_the_peer_has_closed_too(serve: Callable[..., Server]) -> None:
+    engine = ProbeEngine()
+    engine.start()
+    engine.order(standing(tcp(serve(hold).port), interval=20 * MS))
+    wait_for(lambda: engine.last(0).runs > 10, "ten probes")
+    assert engine.stats()["sockets_made"] <= 3
+    engine.stop()
+
+
+def test_a_peer_that_never_closes_does_not_keep_our_sockets(serve: Callable[..., Server]) -> None:
+    def keep(connection: socket.socket) -> None:
+        connection.recv(1)
+        time.sleep(2)
+
+    engine = ProbeEngine(cap=8)
+    engine.start()
+    server = serve(keep)
+    for turn in range(4):
+        engine.orders([once(tcp(server.port), target, turn) for target in range(8)])
+        assert {report.verdict for report in collect(engine, 8)} == {Verdict.SUCCESS}
+        assert engine.stats()["sockets"] <= 8
+    wait_for(lambda: engine.stats()["sockets"] == 0, "what lingers is closed")
+    engine.stop()
 
 
 def test_sockets_are_used_again_where_a_reset_is_not_seen(serve: Callable[..., Server]) -> None:
@@ -596,9 +621,9 @@ def test_every_target_keeps_being_checked(engine: ProbeEngine, serve: Callable[.
     recipes = [
         (http(good.port, timeout=20 * S), True),
         (tcp(closed_port), False),
-        (tcp(good.port, close_rst=True), True),
+        (tcp(good.port, close_rst=True, timeout=20 * S), True),
         (http(mute.port, timeout=40 * MS), False),
-        (tcp(mute.port), True),
+        (tcp(mute.port, timeout=20 * S), True),
     ]
     orders = []
     for target in range(200):
