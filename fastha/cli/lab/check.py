@@ -12,7 +12,7 @@ from fastha.model.snapshot import Snapshot, VirtualServerSnapshot
 from fastha.model.units import Ns, S, seconds_text
 from fastha.vrrp.timers import skew_time
 
-START: Final = 15 * S
+START: Final = 40 * S
 """What starting a daemon may take on a busy machine, the first takeover apart."""
 QUIET: Final = 1.0
 """Seconds that everything must stay in order and no request fail before an act counts as done."""
