@@ -58,7 +58,7 @@ def _entry(word: Word, blocks: list[Block]) -> str:
         rows.append(("condition", word.after[2]))
     rows.append(("status", status_text(word)))
     if word.example:
-        rows.append(("example", word.example))
+        rows.append(("example", word.example.replace("\n", "\n" + " " * 13)))
     return "\n".join([head, *(f"  {name:<11}{text}" for name, text in rows)])
 
 

@@ -87,7 +87,7 @@ class Parser:
         if key not in self._suggestions:
             if len(self._suggestions) >= MAX_SUGGESTIONS:
                 return ""
-            self._suggestions[key] = closest(name, block.index) or _elsewhere(name)
+            self._suggestions[key] = _elsewhere(name) or closest(name, block.index)
         return self._suggestions[key]
 
     def _next_is(self, brace: list[str]) -> bool:

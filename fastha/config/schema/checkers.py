@@ -325,7 +325,7 @@ def _url(opens: str) -> Word:
         repeat=Repeat.MANY,
         default="none; needed",
         effect="A page to fetch; several are fetched in turn.",
-        example="url { path /health  status_code 200 }",
+        example="url { path /health\nstatus_code 200 }",
     )
 
 
@@ -569,6 +569,6 @@ ROOT_WORDS = (
         default="none",
         status=PENDING,
         pending="there is no SSL_GET yet",
-        example="SSL { certificate /etc/ssl/lvs.pem  key /etc/ssl/lvs.key }",
+        example="SSL { certificate /etc/ssl/lvs.pem\nkey /etc/ssl/lvs.key }",
     ),
 )

@@ -369,7 +369,7 @@ REAL_SERVER = Block(
                     "HTTP_GET",
                     "Up while pages can be fetched and are as they should be.",
                     "",
-                    "HTTP_GET { url { path /health  status_code 200 } }",
+                    "HTTP_GET { url { path /health\nstatus_code 200 } }",
                 ),
                 (
                     "SSL_GET",
@@ -393,7 +393,7 @@ REAL_SERVER = Block(
                     "DNS_CHECK",
                     "Up while a name server answers.",
                     "this check is not made, and the server counts as up",
-                    "DNS_CHECK { type SOA  name example.net }",
+                    "DNS_CHECK { type SOA\nname example.net }",
                 ),
                 (
                     "UDP_CHECK",
@@ -439,7 +439,7 @@ ROOT_WORDS = (
         default="port 0",
         effect="A service on an address and port, a firewall mark or a group of them, and the servers behind it.",
         reload=Reload.IDENTITY,
-        example="virtual_server 192.0.2.10 80 { protocol TCP  real_server 192.0.2.21 80 { TCP_CHECK {} } }",
+        example="virtual_server 192.0.2.10 80 { protocol TCP\nreal_server 192.0.2.21 80 { TCP_CHECK {} } }",
     ),
     Word(
         name="virtual_server_group",
@@ -447,6 +447,6 @@ ROOT_WORDS = (
         opens="virtual_server_group",
         repeat=Repeat.MANY,
         effect="Addresses, ranges and marks for 'virtual_server group'; each is a service with checks of its own.",
-        example="virtual_server_group web { 192.0.2.10-19 80  fwmark 7 }",
+        example="virtual_server_group web { 192.0.2.10-19 80\nfwmark 7 }",
     ),
 )

@@ -234,7 +234,7 @@ ROOT_WORDS = (
         opens="vrrp_script",
         repeat=Repeat.MANY,
         effect="A command that is run regularly, for track_script.",
-        example='vrrp_script chk { script "/usr/bin/pgrep nginx"  interval 2 }',
+        example='vrrp_script chk { script "/usr/bin/pgrep nginx"\ninterval 2 }',
     ),
     Word(
         name="vrrp_track_process",
@@ -250,7 +250,7 @@ ROOT_WORDS = (
         opens="track_file",
         repeat=Repeat.MANY,
         effect="A number in a file, for track_file in instances and for FILE_CHECK.",
-        example="track_file maintenance { file /run/lvs/maintenance  weight -50 }",
+        example="track_file maintenance { file /run/lvs/maintenance\nweight -50 }",
     ),
     Word(
         name="vrrp_track_file",

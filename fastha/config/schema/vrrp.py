@@ -8,6 +8,7 @@ from fastha.config.arguments import (
     Choice,
     Custom,
     Decimal,
+    Flag,
     Integer,
     InterfaceName,
     Text,
@@ -372,7 +373,7 @@ WIRE = (
         opens="authentication",
         default="none",
         effect="Authentication of version 2.",
-        example="authentication { auth_type PASS  auth_pass secret }",
+        example="authentication { auth_type PASS\nauth_pass secret }",
     ),
     Word(
         name="auth_hmac",
@@ -382,7 +383,7 @@ WIRE = (
         status=PENDING,
         pending="adverts are sent unsigned and signatures are not checked",
         loud=True,
-        example='auth_hmac { key 1 "0123456789abcdef0123456789abcdef"  active_key 1 }',
+        example='auth_hmac { key 1 "0123456789abcdef0123456789abcdef"\nactive_key 1 }',
     ),
     Word(
         name="use_vmac",
@@ -491,7 +492,7 @@ ADDRESSES = (
         status=PENDING,
         pending="the rules are not set",
         loud=True,
-        example="virtual_rules { from 192.0.2.10 table 10 }",
+        example="virtual_rules { from 192.0.2.10 table 10 priority 100 }",
     ),
     Word(
         name="dont_track_primary",
@@ -682,7 +683,7 @@ GARP_GROUP = Block(
             ("garp_interval", Decimal("0"), "", "Pause between gratuitous ARPs of the group.", "garp_interval 0.01"),
             ("gna_interval", Decimal("0"), "", "Pause between neighbour advertisements.", "gna_interval 0.01"),
             ("interface", InterfaceName(), "", "Member of the group.", "interface eth0"),
-            ("interfaces", InterfaceName(), "interfaces", "Members of the group.", "interfaces { eth0 eth1 }"),
+            ("interfaces", Flag(), "interfaces", "Members of the group.", "interfaces { eth0 eth1 }"),
         )
     ),
 )
@@ -738,7 +739,7 @@ ROOT_WORDS = (
         unique=True,
         effect="A virtual router: what this machine does for one VRID on one interface.",
         reload=IDENTITY,
-        example="vrrp_instance VI_1 { interface eth0  virtual_router_id 51  virtual_ipaddress { 192.0.2.10 } }",
+        example="vrrp_instance VI_1 { interface eth0\nvirtual_router_id 51\nvirtual_ipaddress { 192.0.2.10 } }",
     ),
     Word(
         name="vrrp_sync_group",
@@ -774,7 +775,7 @@ ROOT_WORDS = (
         status=PENDING,
         pending="the rules are not set",
         loud=True,
-        example="static_rules { from 192.0.2.1 table 10 }",
+        example="static_rules { from 192.0.2.1 table 10 priority 100 }",
     ),
     Word(
         name="track_group",
@@ -794,7 +795,7 @@ ROOT_WORDS = (
         effect="One limit of gratuitous ARP for several interfaces.",
         status=PENDING,
         pending="each interface has its own pause (vrrp_garp_interval)",
-        example="garp_group { garp_interval 0.01  interfaces { eth0 eth1 } }",
+        example="garp_group { garp_interval 0.01\ninterfaces { eth0 eth1 } }",
     ),
     Word(
         name="linkbeat_interfaces",

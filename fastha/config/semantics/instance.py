@@ -29,29 +29,29 @@ class Garp:
     master_repeat: int = 5
     master_refresh: Ns = 0
     master_refresh_repeat: int = 1
-    lower_prio_delay: Ns | None = None
-    lower_prio_repeat: int | None = None
+    lower_prio_delay: Ns = 5 * S
+    lower_prio_repeat: int = 5
 
     @classmethod
     def of_globals(cls, defs: Node) -> "Garp":
-        least = defs.get("vrrp_min_garp", False)
-        base = cls(0, 1, 0, 0) if least else cls()
-        return cls._over(base, defs, "vrrp_")
-
-    @classmethod
-    def _over(cls, base: "Garp", node: Node, prefix: str) -> "Garp":
-        lower = node.maybe(f"{prefix}garp_lower_prio_delay")
-        return cls(
-            master_delay=_seconds(node.maybe(f"{prefix}garp_master_delay"), base.master_delay),
-            master_repeat=node.get(f"{prefix}garp_master_repeat", base.master_repeat),
-            master_refresh=_seconds(node.maybe(f"{prefix}garp_master_refresh"), base.master_refresh),
-            master_refresh_repeat=node.get(f"{prefix}garp_master_refresh_repeat", base.master_refresh_repeat),
-            lower_prio_delay=base.lower_prio_delay if lower is None else lower * S,
-            lower_prio_repeat=node.get(f"{prefix}garp_lower_prio_repeat", base.lower_prio_repeat),
-        )
+        base = cls(0, 1, 0, 0) if defs.get("vrrp_min_garp", False) else cls()
+        base.lower_prio_delay = _seconds(defs.maybe("vrrp_garp_master_delay"), base.master_delay)
+        base.lower_prio_repeat = defs.get("vrrp_garp_master_repeat", base.master_repeat)
+        return base._over(defs, "vrrp_")
 
     def of_instance(self, node: Node) -> "Garp":
-        return self._over(self, node, "")
+        """With what the instance itself says. Nothing of it changes what the instance does not name."""
+        return self._over(node, "")
+
+    def _over(self, node: Node, prefix: str) -> "Garp":
+        return Garp(
+            master_delay=_seconds(node.maybe(f"{prefix}garp_master_delay"), self.master_delay),
+            master_repeat=node.get(f"{prefix}garp_master_repeat", self.master_repeat),
+            master_refresh=_seconds(node.maybe(f"{prefix}garp_master_refresh"), self.master_refresh),
+            master_refresh_repeat=node.get(f"{prefix}garp_master_refresh_repeat", self.master_refresh_repeat),
+            lower_prio_delay=_seconds(node.maybe(f"{prefix}garp_lower_prio_delay"), self.lower_prio_delay),
+            lower_prio_repeat=node.get(f"{prefix}garp_lower_prio_repeat", self.lower_prio_repeat),
+        )
 
 
 def _seconds(value: int | None, default: Ns) -> Ns:
@@ -393,10 +393,8 @@ class _Instance:
 
     def _lower_priority_garp(self) -> tuple[Ns, int]:
         garp, node = self.garp, self.node
-        delay = garp.master_delay if garp.lower_prio_delay is None else garp.lower_prio_delay
-        repeat = garp.master_repeat if garp.lower_prio_repeat is None else garp.lower_prio_repeat
         if not self.strict:
-            return delay, repeat
+            return garp.lower_prio_delay, garp.lower_prio_repeat
         for name in ("garp_lower_prio_delay", "garp_lower_prio_repeat"):
             if node.get(name, 0):
                 self.error(f"{name} is 0 in strict mode", name)
