@@ -13,6 +13,7 @@ from fastha.cli.lab.cage import CageError, run_caged
 from fastha.cli.lab.example import CONFIG_DIR, Example, ExampleError
 from fastha.cli.lab.lab import Lab
 from fastha.cli.lab.show import Wish, run
+from fastha.model.plan import PlaneChoice
 from fastha.model.units import S
 
 DEFAULT = "master-backup"
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--daemon", default="fastha", metavar="PROGRAM", help="the daemon: fastha, or keepalived to compare"
     )
+    parser.add_argument("--plane", choices=[str(choice) for choice in PlaneChoice], help="the daemons' --lvs-plane")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all programs in DIR")
     return parser
 
@@ -132,7 +134,7 @@ def caged(args: argparse.Namespace, path: Path, unprivileged: bool) -> int:
         example = examples.read(path.name)
         wish = wish_of(args, example, terminal=sys.stdin.isatty() and console.is_terminal)
         program = "fastha" if args.daemon == "fastha" else shutil.which(args.daemon) or args.daemon
-        plane = "nftables" if unprivileged and example.services else None
+        plane = args.plane or ("nftables" if unprivileged and example.services else None)
         if unprivileged:
             console.print("not root: a user namespace, pools by nftables, no real-time scheduling", highlight=False)
         return asyncio.run(run(Lab(example, program, plane, args.rate, args.logs), wish, console))
