@@ -29,8 +29,10 @@ class Listener:
         self._announcer = announcer
 
     def heard(self, instance: Instance, advert: AdvertReceived, now: Ns) -> None:
-        """INIT and FAULT drop adverts unread; so does a start delay."""
-        if instance.state not in (State.BACKUP, State.MASTER) or self._world.delayed_until is not None:
+        """INIT and FAULT drop adverts unread; so does a backup during a start delay."""
+        if instance.state not in (State.BACKUP, State.MASTER):
+            return
+        if instance.state is State.BACKUP and self._world.delayed_until is not None:
             return
         verdict = validate(advert, instance.view(advert.source))
         for counter in verdict.counters:
@@ -64,7 +66,10 @@ class Listener:
             instance.listen(advert.at + instance.skew_time)
         elif heard is Heard.ACCEPTED:
             self._accept(instance, advert, header)
-            instance.listen(advert.at + instance.master_down_interval)
+            deadline = advert.at + instance.master_down_interval
+            if now - advert.at > instance.master_adver_int:  # we were away: later adverts wait behind this one
+                deadline = max(deadline, now + instance.grace)
+            instance.listen(deadline)
         else:
             text = f"received lower priority ({header.priority}) advert from {advert.source} - discarding"
             instance.log("info", text)
@@ -72,6 +77,7 @@ class Listener:
     def _accept(self, instance: Instance, advert: AdvertReceived, header: Header) -> None:
         """This is the master, alive: its next advert is expected, and its interval (version 3) ours to wait by."""
         instance.wanted = State.BACKUP
+        instance.judged_late = False
         instance.master_address, instance.master_priority = advert.source, header.priority
         if instance.plan.version == 3:
             instance.master_adver_int = header.interval

@@ -136,8 +136,14 @@ class Core:
 
     def _master_down(self, event: events.MasterDown, now: Ns) -> None:
         instance = self._current(event)
-        if instance is not None and instance.state is State.BACKUP and self.world.delayed_until is None:
-            instance.group.timeout(instance, now)
+        if instance is None or instance.state is not State.BACKUP or self.world.delayed_until is not None:
+            return
+        if now - event.at > instance.master_adver_int and not instance.judged_late:
+            # we were away: adverts may wait behind this event; once, they get the chance to be heard
+            instance.judged_late = True
+            instance.listen(now + instance.grace)
+            return
+        instance.group.timeout(instance, now)
 
     def _lease_lost(self, event: events.LeaseLost, now: Ns) -> None:
         """We were too slow to be believed. We still hold the addresses: speak again and let the protocol decide; who

@@ -52,6 +52,8 @@ class Instance:
         self.master_address: Address | None = None
         self.master_priority = 0
         self.expected = NOTHING_EXPECTED
+        self.judged_late = False
+        """A master-down was not believed, because the core looked at it too late; the next one is."""
         self.preempt_at: Ns | None = None
         """preempt_delay ends then; None: it does not run."""
         self.rival: Address | None = None
@@ -83,6 +85,11 @@ class Instance:
         return master_down_interval(
             self.plan.version, self.timer_priority, self.master_adver_int, self.plan.down_timer_adverts
         )
+
+    @property
+    def grace(self) -> Ns:
+        """How long a master is waited for after we were away and may have missed it: an interval and the skew."""
+        return self.master_adver_int + self.skew_time
 
     @property
     def timer_priority(self) -> int:
@@ -196,7 +203,7 @@ class Instance:
                 interval=self.master_adver_int,
                 deadline=deadline,
                 restart=self.master_down_interval,
-                grace=self.master_adver_int + self.skew_time,
+                grace=self.grace,
                 expected=payload,
                 expected_source=source,
                 expected_ttl=ttl,
@@ -274,8 +281,10 @@ class Instance:
         self.preempt_at = None
         self._world.timers.cancel(("preempt", self.index))
         self._end_conflict()
+        self.judged_late = False
         if base_time is None:
             self.expected = NOTHING_EXPECTED
+            self.master_address, self.master_priority = None, 0
         self._base_time = now if base_time is None else base_time
         if self.state is not State.BACKUP:
             self.master_adver_int = self.plan.adver_int

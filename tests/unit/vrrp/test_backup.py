@@ -26,6 +26,14 @@ def test_a_priority_not_lower_is_the_master_whatever_its_address(priority: int, 
     assert (bench[0].master_address, bench[0].master_priority) == (source, priority)
 
 
+def test_an_advert_looked_at_too_late_leaves_time_for_those_behind_it() -> None:
+    bench = Bench().start()
+    bench.hear(200, at=bench.now - 20 * S)
+    assert bench.order().deadline == bench.now + S + bench[0].skew_time
+    bench.hear(200, at=bench.now - S)
+    assert bench.order().deadline == bench.now - S + bench[0].master_down_interval
+
+
 def test_a_lower_priority_is_discarded_and_the_timer_runs_on() -> None:
     bench = Bench().start().hear(99)
     assert bench.new_orders() == []
@@ -124,6 +132,18 @@ class TestMasterDown:
         assert [m.priority for m in bench.sent()] == [100]
         assert bench.told() == [("VI", "MASTER")]
         assert bench[0].stats["become_master"] == 1
+
+    def test_looked_at_too_late_is_judged_once_more(self) -> None:
+        bench = Bench().start().hear(200)
+        late = events.MasterDown(0, bench[0].generation, bench.now)
+        bench.now += S + 1
+        bench.say(late)
+        assert bench.state == "BACKUP"
+        order = bench.order()
+        assert (order.deadline, order.expected_source) == (bench.now + bench[0].grace, HIGHER)
+        late = events.MasterDown(0, bench[0].generation, bench.now)
+        bench.now += 9 * S
+        assert bench.say(late).state == "MASTER"
 
     def test_of_an_earlier_order_is_dropped(self) -> None:
         bench = Bench().start()

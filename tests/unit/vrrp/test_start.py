@@ -125,6 +125,16 @@ def test_a_start_delay_hears_nothing_and_counts_from_its_end() -> None:
     assert bench.order().deadline == T0 + 10 * S + bench[0].master_down_interval
 
 
+def test_a_resumed_master_hears_and_yields_during_a_start_delay() -> None:
+    bench = Bench(startup_delay=10 * S).start(resume=("VI",))
+    assert bench.state == "MASTER"
+    bench.hear(200)
+    assert bench.state == "BACKUP"
+    assert bench.order().mode is Mode.IDLE
+    bench.after(10 * S)
+    assert bench.order().deadline == T0 + 10 * S + bench[0].master_down_interval
+
+
 def test_an_owner_after_a_start_delay_is_master_at_once() -> None:
     bench = Bench(instance(priority=255), startup_delay=10 * S).start().after(10 * S)
     assert bench.order().deadline == T0 + 10 * S + 1_000
