@@ -5,9 +5,11 @@ from argparse import Namespace
 from contextlib import ExitStack
 from typing import TextIO
 
-from fastha.config.diagnostics import Severity
+from fastha.config.diagnostics import Exit, Severity
 from fastha.config.load import load
+from fastha.model.plan import Plan, PlaneChoice
 from fastha.system.host import SystemHost
+from fastha.system.plane import obstacles
 
 
 def config_test(options: Namespace) -> int:
@@ -22,9 +24,19 @@ def config_test(options: Namespace) -> int:
             except OSError as error:
                 print(f"{report_to}: {error.strerror}", file=sys.stderr)
                 return 1
-        for finding in loaded.diagnostics:
-            print(finding.text(), file=out)
-        errors = sum(each.severity is Severity.ERROR for each in loaded.diagnostics)
+        findings = [finding.text() for finding in loaded.diagnostics]
+        impossible = _impossible(options.lvs_plane, loaded.plan)
+        findings += [f"error: lvs_plane nftables: {text}" for text in impossible]
+        for text in findings:
+            print(text, file=out)
+        errors = sum(each.severity is Severity.ERROR for each in loaded.diagnostics) + len(impossible)
         if errors:
             print(f"{config}: {errors} error{'s' if errors > 1 else ''}", file=out)
-    return loaded.exit_code
+    return loaded.exit_code or (int(Exit.ERRORS) if impossible else 0)
+
+
+def _impossible(asked: str | None, plan: Plan | None) -> list[str]:
+    """What the nftables plane could not do, when it is asked for by name; a test judges the file, not the machine."""
+    if plan is None or (asked or plan.checker.lvs_plane) != PlaneChoice.NFTABLES:
+        return []
+    return list(obstacles(plan.checker.virtual_servers))

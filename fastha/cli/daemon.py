@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
     log = Log(console=console, syslog=syslog, facility=options.log_facility)
     settings = Options(
         config=config,
-        run_dir=os.path.abspath(options.run_dir),
+        run_dir=os.path.abspath(options.run_dir) if options.run_dir else None,
         vrrp=not options.check,
         checker=not options.vrrp,
         plane=PlaneChoice(options.lvs_plane) if options.lvs_plane else None,

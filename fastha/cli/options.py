@@ -90,7 +90,11 @@ def daemon_parser(called: str) -> Parser:
     end.add_argument("-I", "--dont-release-ipvs", action="store_true", help="leave virtual servers at the end")
     end.add_argument("-R", "--dont-respawn", action="store_true", help="end when a child ends")
     files = parser.add_argument_group("files")
-    files.add_argument("--run-dir", default=DEFAULT_RUN_DIR, metavar="DIR", help="default %(default)s")
+    files.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help=f"pid files, control socket, journal (default {DEFAULT_RUN_DIR}, below it when there is a namespace)",
+    )
     files.add_argument("-p", "--pid", metavar="FILE", help="pid file of the supervisor")
     files.add_argument("-r", "--vrrp_pid", metavar="FILE", help="pid file of the vrrp process")
     checkers_pid = ["-c", "--checkers_pid"] if as_keepalived else ["--checkers_pid"]

@@ -4,10 +4,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastha.model.plan import Command
 from fastha.model.units import Ns
 from fastha.system.scripts import Launcher, Result, Run
+
+_PER_TURN: Final = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +38,7 @@ class Gate:
         self.limit = limit
         self._launcher = launcher
         self._waiting: deque[Ticket] = deque()
+        self._asked = False
         self.running = 0
         self.latest: Ns = 0
         """The worst lateness so far."""
@@ -46,7 +50,7 @@ class Gate:
     def submit(self, ticket: Ticket) -> Ticket:
         """Run it as soon as there is a place. `on_done` is never called from inside this."""
         self._waiting.append(ticket)
-        self._admit()
+        self._admit_soon()
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
@@ -60,10 +64,14 @@ class Gate:
         if ticket.counts:
             ticket.counts = False
             self.running -= 1
-            self._admit()
+            self._admit_soon()
 
     def _admit(self) -> None:
-        while self._waiting and self.running < self.limit:
+        """Start what may start, a few in one turn of the loop: starting a program takes a millisecond."""
+        self._asked = False
+        for _ in range(_PER_TURN):
+            if not self._waiting or self.running >= self.limit:
+                return
             ticket = self._waiting.popleft()
             if ticket.cancelled:
                 continue
@@ -78,6 +86,13 @@ class Gate:
                 timeout=ticket.timeout,
                 on_line=ticket.on_line,
             )
+        if self._waiting and self.running < self.limit:
+            self._admit_soon()
+
+    def _admit_soon(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._launcher.loop.call_soon(self._admit)
 
     def _ended(self, ticket: Ticket, result: Result) -> None:
         ticket.run = None
@@ -86,4 +101,4 @@ class Gate:
             self.running -= 1
         if not ticket.cancelled:
             ticket.on_done(result)
-        self._admit()
+        self._admit_soon()

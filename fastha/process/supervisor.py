@@ -34,6 +34,7 @@ from fastha.system.proctitle import set_comm
 from fastha.system.scripts import Launcher, Result
 from fastha.system.sdnotify import Notifier
 
+DEFAULT_RUN_DIR: Final = "/run/fastha"
 _LINKED: Final = (("vrrp", "runner"), ("checker", "runner"))
 _TICK: Final = 1.0
 _RELOAD_PATIENCE: Final = 120.0
@@ -47,7 +48,8 @@ class Options:
     """What the command line says to the supervisor."""
 
     config: str
-    run_dir: str
+    run_dir: str | None = None
+    """None: DEFAULT_RUN_DIR, or a directory below it when there is a namespace or an instance name."""
     vrrp: bool = True
     """False: `--check`, no vrrp process."""
     checker: bool = True
@@ -66,6 +68,12 @@ class Options:
     """Where the children's modules are."""
 
 
+def run_dir_of(namespace: str | None, instance: str | None) -> str:
+    """Where a daemon keeps its files unless told otherwise: daemons with different names do not meet."""
+    names = [name for name in (namespace, instance) if name]
+    return os.path.join(DEFAULT_RUN_DIR, "_".join(names)) if names else DEFAULT_RUN_DIR
+
+
 class Supervisor:
     """One daemon. `read` reads the configuration, and is called again for every reload, in a thread."""
 
@@ -80,6 +88,7 @@ class Supervisor:
         self._notifier = Notifier(os.environ)
         self._ending = asyncio.Event()
         self._exit_code = 0
+        self._run_dir = ""
         self._plan = Plan()
         self._accepted: set[str] = set()
         self._loaded_wall = 0.0
@@ -96,13 +105,12 @@ class Supervisor:
 
     async def run(self) -> int:
         """Live until told to end; the exit code."""
-        set_comm("fastha")
         self._signals()
         first = self._read()
         self._tell_findings(first)
         if first.plan is None:
             self.log("error", f"{self._options.config}: no configuration to run with")
-            return first.exit_code or 2
+            return self._no_plan()
         self._adopt(first.plan, first)
         try:
             pid_file = self._enter()
@@ -120,6 +128,10 @@ class Supervisor:
         finally:
             pid_file.remove()
         return self._exit_code
+
+    def _no_plan(self) -> int:
+        """keepalived's exit code: the configuration is refused, or there is none."""
+        return 2 if os.path.exists(self._options.config) else 6
 
     def end(self, exit_code: int = 0) -> None:
         """Begin the end."""
@@ -158,8 +170,10 @@ class Supervisor:
         namespace = self._options.namespace or settings.net_namespace
         if namespace:
             netns.enter(namespace)
-        os.makedirs(self._options.run_dir, mode=0o755, exist_ok=True)
+        self._run_dir = self._options.run_dir or run_dir_of(namespace, settings.instance)
+        os.makedirs(self._run_dir, mode=0o755, exist_ok=True)
         pid_file = PidFile(self._pid_path("supervisor"))
+        set_comm(settings.process_name or "fastha")
         os.umask(settings.umask if self._options.umask is None else self._options.umask)
         os.chdir("/")
         for name in CHILDREN:
@@ -170,7 +184,7 @@ class Supervisor:
                 "-m",
                 f"{self._options.package}.{name}",
                 "--run-dir",
-                self._options.run_dir,
+                self._run_dir,
             ]
             self._children[name] = ChildProcess(name, self._loop, self, command, self._pid_path(name))
         return pid_file
@@ -180,7 +194,7 @@ class Supervisor:
             return self._options.pid_files[name]
         file = {"supervisor": "keepalived", "checker": "checkers"}.get(name, name)
         instance = self._plan.supervisor.instance
-        return os.path.join(self._options.run_dir, f"{file}_{instance}.pid" if instance else f"{file}.pid")
+        return os.path.join(self._run_dir, f"{file}_{instance}.pid" if instance else f"{file}.pid")
 
     async def _until_ending(self, start: Any) -> None:
         starting = self._loop.create_task(start)
@@ -199,7 +213,7 @@ class Supervisor:
         if settings.startup_script is not None:
             await self._run_script("startup_script", settings.startup_script, settings.startup_script_timeout)
         pid_files = {name: self._pid_path(name) for name in CHILDREN}
-        states, at = await orphans.retire(self._options.run_dir, pid_files, _RETIRE_PATIENCE, self.log)
+        states, at = await orphans.retire(self._run_dir, pid_files, _RETIRE_PATIENCE, self.log)
         resume = resumable(states, at, time.monotonic_ns())
         parts = self._parts(self._plan)
         if not parts:
@@ -209,7 +223,7 @@ class Supervisor:
             self._children[name].start(part, resume if name == "vrrp" else ())
 
     async def _open_control(self) -> None:
-        path = os.path.join(self._options.run_dir, "control.sock")
+        path = os.path.join(self._run_dir, "control.sock")
         handlers = {"status": self._op_status, "reload": self._op_reload, "version": self._op_version}
         self._control = ControlSocket(path, handlers, self.log)
         try:
