@@ -18,13 +18,13 @@ PROGRAM = 0o100755
 
 @dataclass
 class Machine:
-    """`files`: path -> contents; directories follow from them. `modes`: path -> (mode, uid, gid) where not the usual."""
+    """`files`: path -> contents; directories follow from them. `modes`: path -> (mode, uid, gid), if not the usual."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     modes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     names: tuple[str, ...] = ("lo", "eth0", "eth1")
     users: dict[str, User] = field(
-        default_factory=lambda: {"root": User("root", 0, 0), "nobody": User("nobody", 99, 99)}
+        default_factory=lambda: {"root": User("root", 0, 0), "nobody": User("nobody", 99, 99)},
     )
     groups: dict[str, int] = field(default_factory=lambda: {"root": 0, "nogroup": 99, "adm": 4})
     hosts: dict[str, str] = field(default_factory=dict)

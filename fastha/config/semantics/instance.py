@@ -37,13 +37,14 @@ class Garp:
         base = cls(0, 1, 0, 0) if defs.get("vrrp_min_garp", False) else cls()
         base.lower_prio_delay = _seconds(defs.maybe("vrrp_garp_master_delay"), base.master_delay)
         base.lower_prio_repeat = defs.get("vrrp_garp_master_repeat", base.master_repeat)
-        return base._over(defs, "vrrp_")
+        return base.over(defs, "vrrp_")
 
     def of_instance(self, node: Node) -> "Garp":
         """With what the instance itself says. Nothing of it changes what the instance does not name."""
-        return self._over(node, "")
+        return self.over(node, "")
 
-    def _over(self, node: Node, prefix: str) -> "Garp":
+    def over(self, node: Node, prefix: str) -> "Garp":
+        """These settings with those of a block, whose words begin with `prefix`, laid over them."""
         return Garp(
             master_delay=_seconds(node.maybe(f"{prefix}garp_master_delay"), self.master_delay),
             master_repeat=node.get(f"{prefix}garp_master_repeat", self.master_repeat),

@@ -83,5 +83,5 @@ def test_a_command_is_cut_into_its_arguments(text: str, argv: list[str]) -> None
 
 @pytest.mark.parametrize("text", ["/bin/x 'a", '/bin/x "a', "/bin/x a\\"])
 def test_a_command_that_is_not_finished_is_said(text: str) -> None:
-    with pytest.raises(ValueError, match="quote|backslash"):
+    with pytest.raises(ValueError, match=r"quote|backslash"):
         command_words(text)

@@ -35,11 +35,8 @@ def test_a_plain_service() -> None:
     assert (rs.address, rs.port, rs.weight, rs.method.forwarding) == ("192.0.2.21", 80, 1, Forwarding.NAT)
     (check,) = rs.checkers.tcp
     assert (check.delay_loop, check.warmup, check.retry, check.delay_before_retry) == (60 * S, 60 * S, 1, S)
-    assert (check.connection.address, check.connection.port, check.connection.connect_timeout) == (
-        "192.0.2.21",
-        80,
-        5 * S,
-    )
+    where = check.connection
+    assert (where.address, where.port, where.connect_timeout) == ("192.0.2.21", 80, 5 * S)
 
 
 @pytest.mark.parametrize(
