@@ -186,6 +186,7 @@ class Lab:
         self.kernel = ModelKernel(kernel)
         self.director = Director()
         self.notices: list[Notice] = []
+        self.lines: list[str] = []
         self.runs: list[tuple[float, str]] = []
         self.errors: list[int] = []
         self.ours = set(ours)
@@ -219,6 +220,7 @@ class Lab:
             else:
                 self.probes.remove(action.target)
         self.notices += effects.notices
+        self.lines += [f"{level} {text}" for level, text, _ in effects.lines]
         if effects.touched:
             wanted = wanted_table(self.director.pools.values())
             self.ours |= set(wanted)

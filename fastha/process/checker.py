@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from fastha._checks import ProbeEngine
 from fastha.checks.actions import Probe, RunScript
-from fastha.checks.recipes import ProbeOrder, Report, Verdict
+from fastha.checks.recipes import Kind, ProbeOrder, Report, Verdict
+from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
 from fastha.lvs.table import Plane
 from fastha.model.net import Address
@@ -60,6 +61,7 @@ class CheckerWork:
         self._ticks = 0
         self._lost = 0
         """Targets that had to be ordered anew because nobody probed them."""
+        self._local_errors = 0
         self._runner_knows = False
         self._timeouts: tuple[int, int, int] | None = None
         """The kernel's own, once lvs_timeouts have changed them."""
@@ -85,6 +87,7 @@ class CheckerWork:
             raise Refused(f"the probe engine cannot start: {error}") from None
         self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
         self._enact(now)
+        self._say_size()
         self._timer = self._loop.call_later(TICK, self._tick)
         gc.collect()
         gc.freeze()
@@ -102,6 +105,7 @@ class CheckerWork:
         if plan.process != old.process:
             self._schedule(plan)
         self._enact(now)
+        self._say_size()
         gc.unfreeze()
         gc.collect()
         gc.freeze()
@@ -125,6 +129,16 @@ class CheckerWork:
     def healthy(self) -> bool:
         beat = max(self.engine.heartbeat(), self._started)
         return self.engine.running and clock.monotonic() - beat < SILENT_ENGINE
+
+    def _say_size(self) -> None:
+        """What we hold, in one line."""
+        pools = self.director.pools.values()
+        servers = sum(len(pool.servers) for pool in pools)
+        up = sum(pool.quorum_up for pool in pools)
+        text = (
+            f"{len(pools)} virtual servers ({up} with quorum), {servers} real servers, {len(self.director.core)} checks"
+        )
+        self._child.log("info", f"{text}; plane {self.programmer.plane.name}", "size")
 
     def _schedule(self, plan: CheckerPlan) -> None:
         if plan.process.process_name:
@@ -192,8 +206,19 @@ class CheckerWork:
         self._ticks += 1
         if self._ticks % LOST_EVERY == 0:
             self._find_lost(now)
+            self._tell_local_errors()
         self.programmer.tick(self.director.pools, now)
         self._enact(now)
+
+    def _tell_local_errors(self) -> None:
+        """The engine itself tries again what could not be probed for want of something on this host; say so."""
+        errors = self.engine.stats()["local_errors"]
+        if errors == self._local_errors:
+            return
+        count, self._local_errors = errors - self._local_errors, errors
+        lasts = (self.engine.last(checker.target) for checker in self.director.core if checker.kind != Kind.SCRIPT)
+        reason = next((error_words(last.errno) for last in lasts if last.verdict == Verdict.LOCAL and last.started), "")
+        self._child.log("error", f"{count} probes could not be made: {reason or 'it has passed'}", "local errors")
 
     def _find_lost(self, now: Ns) -> None:
         """No target may be idle for more than two intervals, whatever went wrong elsewhere."""
@@ -211,8 +236,8 @@ class CheckerWork:
         self.programmer.touch(effects.touched)
         self.programmer.flush(self.director.pools, now)
         self._order(effects.orders)
-        for level, text in effects.lines:
-            self._child.log(level, text)
+        for level, text, cause in effects.lines:
+            self._child.log(level, text, cause)
         self._tell(effects.notices)
 
     def _order(self, orders: list[Order]) -> None:
@@ -272,6 +297,10 @@ class CheckerWork:
         now = clock.monotonic()
         if isinstance(message, ScriptReport):
             self.director.report(_report(message, now), now)
+            if message.error:
+                server = self.director.server(message.target)
+                name = f"{server.pool.plan.name}: {server.key}" if server is not None else f"script {message.target}"
+                self._child.log("error", f"{name}: MISC_CHECK cannot be run: {message.error}")
             ended = message.started_wall + message.duration / S
             self.director.core.ran(message.target, ended)
             self._enact(now)

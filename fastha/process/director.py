@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from fastha.checks.actions import Action, Changed, Drop, Probe, RunScript, Weighed
 from fastha.checks.core import CheckCore, spread
 from fastha.checks.life import Check, Checker, MiscChecker, same_parameters
-from fastha.checks.recipes import Report
+from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import result_words
 from fastha.lvs.notices import Notice, server_name
 from fastha.lvs.quorum import Pool, Server, pools_by_key
@@ -38,8 +38,8 @@ class Effects:
 
     orders: list[Order] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    """(level, text) for the log."""
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    """(level, text, cause) for the log; lines are limited per cause, here per virtual server."""
     touched: dict[ServiceKey, set[DestinationKey] | None] = field(default_factory=dict)
     """What may differ from the kernel now; None: the whole service."""
 
@@ -86,7 +86,7 @@ class Director:
         self.plan = plan
         self.core.close_rst = plan.close_rst
         wanted, complaints = pools_by_key(plan.virtual_servers)
-        self._effects.lines += [("error", text) for text in complaints]
+        self._effects.lines += [("error", text, "") for text in complaints]
         for key, service in wanted.items():
             before = kernel.get(key) if kernel is not None and key in ours else None
             self._new_pool(service, now, fresh=True, before=before)
@@ -103,7 +103,7 @@ class Director:
     def _new_server(self, pool: Pool, plan: RealServer, now: Ns, *, fresh: bool, before: Entry | None = None) -> None:
         server = Server(pool, plan)
         if server.key in pool.servers:
-            self._say("error", f"{pool.plan.name}: real server {server.key} is there twice; the second is left out")
+            self._say(pool, "error", f"real server {server.key} is there twice; the second is left out")
             return
         checks = checks_of(plan)
         up: bool | None = None
@@ -140,33 +140,56 @@ class Director:
             return
         pool = server.pool
         sorry = pool.sorry_in_use
+        changed = False
         for action in actions:
             match action:
                 case Changed():
+                    changed = True
                     self._changed(pool, server, action, report)
                 case Weighed(target, weight):
                     server.wish(target, weight)
-                    self._effects.notices += pool.weight_changed(server)
+                    self._announce(pool, pool.weight_changed(server))
                     self._touch(pool, server.key)
                 case _:
                     self._effects.orders.append(action)
+        if not changed:
+            self._say_unchanged(pool, server, report)
         if pool.sorry_in_use != sorry:
             self._effects.touched[pool.key] = None
 
     def _changed(self, pool: Pool, server: Server, action: Changed, report: Report) -> None:
         change = action.change
-        checker = self.core[action.target]
-        if not change.first:
-            words = result_words(checker.check, report.verdict, report.errno, report.status, url=_url(checker))
-            name = server_name(pool.plan, server.plan)
-            self._say(
-                "info" if change.up else "warning",
-                f"{pool.plan.name}: {name}: {checker.name} {_up(change.up)}: {words}",
-            )
-            self._effects.notices += pool.checker_changed(server, up=change.up, mail=action.mail)
-            self._touch(pool, server.key)
-        else:
-            self._effects.notices += pool.checker_confirmed(server, up=change.up, mail=action.mail)
+        if change.first:
+            self._announce(pool, pool.checker_confirmed(server, up=change.up, mail=action.mail))
+            return
+        level, state = ("notice", "is up") if change.up else ("warning", "is down")
+        self._say_result(pool, server, report, level, state)
+        self._announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
+        self._touch(pool, server.key)
+
+    def _say_unchanged(self, pool: Pool, server: Server, report: Report) -> None:
+        """A result that decides nothing is worth a line when we are to blame, or when it was asked for."""
+        checker = self.core[report.target]
+        if report.verdict == Verdict.LOCAL:
+            self._say_result(pool, server, report, "warning", "is as it was")
+        elif checker.check.log_all_failures and checker.up and checker.is_failure(report):
+            self._say_result(pool, server, report, "warning", f"fails, {checker.retries_left} retries left")
+
+    def _say_result(self, pool: Pool, server: Server, report: Report, level: str, state: str) -> None:
+        checker = self.core[report.target]
+        words = result_words(checker.check, report.verdict, report.errno, report.status, url=_url(checker))
+        self._say(pool, level, f"{server_name(pool.plan, server.plan)}: {checker.name} {state}: {words}")
+
+    def _announce(self, pool: Pool, notices: list[Notice]) -> None:
+        """Have it told, and say in the log what became of the quorum."""
+        self._effects.notices += notices
+        for notice in notices:
+            if notice.kind == "VS":
+                gained = notice.state == "UP"
+                weight = f"weight {pool.alive_weight}, quorum {pool.plan.quorum}, hysteresis {pool.plan.hysteresis}"
+                sorry = "; the sorry server serves" if pool.sorry_in_use else ""
+                level, word = ("notice", "gained") if gained else ("warning", "lost")
+                self._say(pool, level, f"quorum {word}: {weight}{sorry}")
 
     def renew(self, targets: Iterable[int], now: Ns, *, at_once: bool) -> int:
         """Order these again: at once when they were lost, spread over their interval for a prober that starts anew."""
@@ -204,7 +227,7 @@ class Director:
             return
         pool.enabled = enabled
         words = "on: its address is here" if enabled else "off: its address is not here"
-        self._say("info", f"{pool.plan.name}: health checks are {words}")
+        self._say(pool, "notice", f"health checks are {words}")
         for server in pool:
             for index, target in enumerate(server.checkers):
                 resume = (
@@ -223,7 +246,7 @@ class Director:
         self.plan = plan
         self.core.close_rst = plan.close_rst
         wanted, complaints = pools_by_key(plan.virtual_servers)
-        self._effects.lines += [("error", text) for text in complaints]
+        self._effects.lines += [("error", text, "") for text in complaints]
         before, self.pools = self.pools, {}
         for key, pool in before.items():
             if key not in wanted:
@@ -260,7 +283,7 @@ class Director:
             pool.servers[server.key] = server
             if server.plan != real:
                 self._reload_server(pool, server, real, now)
-        notices += pool.judge()
+        self._announce(pool, pool.judge())
         self._effects.touched[pool.key] = None
 
     def _reload_server(self, pool: Pool, server: Server, plan: RealServer, now: Ns) -> None:
@@ -335,12 +358,8 @@ class Director:
         if keys is not None:
             keys.add(key)
 
-    def _say(self, level: str, text: str) -> None:
-        self._effects.lines.append((level, text))
-
-
-def _up(up: bool) -> str:
-    return "is up" if up else "is down"
+    def _say(self, pool: Pool, level: str, text: str) -> None:
+        self._effects.lines.append((level, f"{pool.plan.name}: {text}", pool.plan.name))
 
 
 def _url(checker: Checker) -> int:

@@ -12,7 +12,7 @@ from fastha.checks.recipes import Verdict
 from fastha.lvs.quorum import Pool, Server, clamp_weight
 from fastha.lvs.table import Destination, DestinationKey, Entry, Operation, Service
 from fastha.model.net import Address
-from fastha.model.plan import Command, Forwarding, Method, VirtualServer
+from fastha.model.plan import CheckerPlan, Command, Forwarding, Method, VirtualServer
 from fastha.model.units import S
 from tests.check_builders import OK, REFUSED, Lab, http, misc, plan, rs, tcp, told, vs
 
@@ -551,7 +551,7 @@ def test_two_virtual_servers_of_one_identity_are_complained_about() -> None:
     lab.director.reload(plan(two(name="first"), two(name="second")), 0)
     effects = lab.director.take()
     assert len(lab.director.pools) == 1
-    assert any("second" in text for _, text in effects.lines)
+    assert any("second" in text for _, text, _ in effects.lines)
 
 
 def test_scripts_are_ordered_with_their_command() -> None:
@@ -561,3 +561,39 @@ def test_scripts_are_ordered_with_their_command() -> None:
     assert order.command == command
     lab.state["/bin/true"] = EXIT_1
     assert told(lab.run(3)) == ["RS 10.0.1.1 DOWN", "VS DOWN"]
+
+
+def lines_of(config: CheckerPlan, seconds: float, **states: Outcome) -> list[str]:
+    """The log of a run in which servers (by last octet: `s1`) behave so from the start."""
+    lab = Lab(config)
+    lab.state.update({f"10.0.1.{name[1:]}": state for name, state in states.items()})
+    lab.run(seconds)
+    return lab.lines
+
+
+def test_log_all_failures_shows_those_that_are_retried() -> None:
+    loud, quiet = tcp(1, retry=2, log_all_failures=True), tcp(2, retry=2)
+    lab = Lab(plan(vs(rs(1, loud), rs(2, quiet))))
+    lab.run(3)
+    down(lab, 1, 2)
+    lab.run(10)
+    assert [line for line in lab.lines if "10.0.1.1" in line] == [
+        "warning [10.0.0.1]:tcp:80: [10.0.1.1]:tcp:80: TCP_CHECK fails, 1 retries left: connection refused",
+        "warning [10.0.0.1]:tcp:80: [10.0.1.1]:tcp:80: TCP_CHECK fails, 0 retries left: connection refused",
+        "warning [10.0.0.1]:tcp:80: [10.0.1.1]:tcp:80: TCP_CHECK is down: connection refused",
+    ]
+    assert sum("10.0.1.2" in line for line in lab.lines) == 1
+
+
+def test_the_log_says_what_became_of_the_quorum() -> None:
+    lines = lines_of(plan(two(sorry_server=rs(99), quorum=2)), 5, s1=REFUSED)
+    assert lines[-1] == (
+        "warning [10.0.0.1]:tcp:80: quorum lost: weight 1, quorum 2, hysteresis 0; the sorry server serves"
+    )
+
+
+def test_a_check_that_cannot_be_made_is_in_the_log() -> None:
+    lines = lines_of(plan(two()), 5, s1=Outcome(Verdict.LOCAL, errno=99))
+    assert lines == [
+        "warning [10.0.0.1]:tcp:80: [10.0.1.1]:tcp:80: TCP_CHECK is as it was: not probed: no source address or port"
+    ]
