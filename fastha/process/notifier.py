@@ -24,6 +24,8 @@ PATIENCE: Final = 10.0
 """Seconds the next event's scripts wait for the last one's."""
 STOP_PATIENCE: Final = 1.0
 """The same at the end."""
+_LAST_WORDS: Final = 10.0
+"""Seconds after a reload in which the objects it removed are still told of."""
 _GENERIC: Final = ("MASTER", "BACKUP", "FAULT", "STOP", "DELETED")
 _SERVICE_EVENTS: Final = {"UP": "QUORUM_UP", "DOWN": "QUORUM_DOWN"}
 """FIFO word -> key of the command, for virtual servers."""
@@ -78,6 +80,8 @@ class Notifier:
         self._patience = PATIENCE
         self._plan = RunnerPlan()
         self._notifies: dict[tuple[str, str], Notifies] = {}
+        self._removed: dict[tuple[str, str], Notifies] = {}
+        """Of objects that the last reload removed: their last words come a moment after it."""
         self._lines: dict[tuple[str, str], _Line] = {}
         self._fifos: dict[Fifo, tuple[fifo.Fifo, FifoReader | None]] = {}
         self._mailer: Mailer | None = None
@@ -88,7 +92,10 @@ class Notifier:
 
     def adopt(self, plan: RunnerPlan) -> None:
         """Go over to `plan`. FIFOs and mail that did not change stay as they are."""
-        self._notifies = {(each.kind, each.name): each for each in plan.notifies}
+        notifies = {(each.kind, each.name): each for each in plan.notifies}
+        self._removed = {key: each for key, each in self._notifies.items() if key not in notifies}
+        self._notifies = notifies
+        self._loop.call_later(_LAST_WORDS, self._removed.clear)
         for gone in [each for each in self._fifos if each not in plan.fifos]:
             self._close_fifo(gone)
         for each in plan.fifos:
@@ -127,10 +134,11 @@ class Notifier:
     def tell(self, tell: Tell) -> None:
         """Something happened."""
         self.told += 1
-        notifies = self._notifies.get((tell.kind, tell.name))
+        key = (tell.kind, tell.name)
+        notifies = self._notifies.get(key) or self._removed.get(key)
         if tell.state:
             if notifies is not None and (job := job_of(tell, notifies)):
-                self._enqueue((tell.kind, tell.name), job)
+                self._enqueue(key, job)
             self._write_fifos(tell)
         if notifies is not None:
             self._mail(tell, notifies)

@@ -481,6 +481,19 @@ def test_servers_and_services_run_exactly_the_configured_words(tmp_path):
     run(main, plan)
 
 
+def test_what_a_reload_removed_has_its_last_words(tmp_path):
+    async def main(child, runner):
+        runner.reload(RunnerPlan())
+        runner.received("checker", Tell("RS", "gone", "DOWN"))
+        await until(lambda: lines(tmp_path) == ["own DOWN"])
+        runner.reload(RunnerPlan())
+        runner.received("checker", Tell("RS", "gone", "DOWN"))
+        await asyncio.sleep(0.2)
+        assert lines(tmp_path) == ["own DOWN"], "but not for ever"
+
+    run(main, RunnerPlan(notifies=(notifies(tmp_path, "RS", "gone", states=("DOWN",)),)))
+
+
 def test_a_hanging_script_holds_the_next_one_only_for_a_while(tmp_path, monkeypatch):
     monkeypatch.setattr(notifier, "PATIENCE", 0.3)
     log = tmp_path / "log"
