@@ -80,7 +80,8 @@ cdef inline bint boring(engine_t *e, int32_t instance, const datagram_t *heard) 
     ):
         count(e, EXPECTED)
         fh_count(&one.expected, 1)
-        one.due = heard.at + order.restart
+        if one.due < heard.at + order.restart:  # one that had to wait may be older than what the order counts from
+            one.due = heard.at + order.restart
         one.fired = False
         # the heap keeps the earlier key; it is corrected when it comes up
         if e.heap.places[instance] < 0 or e.heap.keys[instance] > one.due:

@@ -278,7 +278,8 @@ class ModelEngine:
             return False
         self._count("expected")
         one.expected += 1
-        one.due = min(advert.at, self._turn) + order.restart
+        # one that had to wait may be older than what the order already counts from
+        one.due = max(one.due, min(advert.at, self._turn) + order.restart)
         one.fired = False
         return True
 

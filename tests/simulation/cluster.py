@@ -25,6 +25,8 @@ BOOT: Ns = 10**12
 """Local clocks start here."""
 QUEUE = 256
 """Datagrams a paused node's sockets hold."""
+HEARTBEAT: Ns = 250 * MS
+"""The engine's longest sleep."""
 MOST_EVENTS = 500_000
 """Far more than any story needs."""
 
@@ -70,7 +72,7 @@ class Node:
         """The kernel's addresses: survive a crash of the process."""
         self.core: Core | None = None
         self.engine = ModelEngine()
-        self.core_paused = self.engine_paused = False
+        self.core_paused = self.engine_paused = self.deaf = False
         self.finished = False
         self.queue: list[tuple[int, events.AdvertReceived]] = []
         self.last_masters: frozenset[str] = frozenset()
@@ -106,7 +108,7 @@ class Node:
         self.life += 1
         self.core = self.cluster.make_core(self.plan)
         self.engine = ModelEngine()
-        self.finished = self.core_paused = self.engine_paused = False
+        self.finished = self.core_paused = self.engine_paused = self.deaf = False
         self.slots, self.endpoints, self.queue, self.held_back, self.wishes = {}, {}, [], [], {}
         for name in self.interfaces:
             self.tell_interface(name)
@@ -134,15 +136,17 @@ class Node:
             self.present.clear()
             self.last_masters = frozenset()
 
-    def pause(self, *, core: bool, engine: bool) -> None:
-        self.core_paused, self.engine_paused = core, engine
-        self.wanted_at = self.engine.deadline() or self.local()
+    def pause(self, *, core: bool, engine: bool, deaf: bool = False) -> None:
+        """`deaf`: what arrives meanwhile is lost, as when the whole machine stands still."""
+        self.core_paused, self.engine_paused, self.deaf = core, engine, deaf
+        heartbeat = self.local() + HEARTBEAT
+        self.wanted_at = min(self.engine.deadline() or heartbeat, heartbeat)
 
     def go_on(self) -> None:
         if self.core is None or not (self.core_paused or self.engine_paused):
             return
         away = max(0, self.local() - self.wanted_at) if self.engine_paused else 0
-        self.core_paused = self.engine_paused = False
+        self.core_paused = self.engine_paused = self.deaf = False
         queue, self.queue = self.queue, []
         slots = sorted({slot for slot, _ in queue}) if len(queue) == QUEUE else []
         self.turn(queue, away=away, overflow=slots[0] if slots else -1)
@@ -170,7 +174,7 @@ class Node:
         if self.core is None:
             return
         if self.engine_paused:
-            if len(self.queue) < QUEUE:
+            if len(self.queue) < QUEUE and not self.deaf:
                 self.queue.append((slot, advert))
             return
         self.turn([(slot, advert)])

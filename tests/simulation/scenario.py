@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from fastha.model.net import Address, Family
+from fastha.model.net import Address, Family, parse_address
 from fastha.model.plan import AuthType, SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance, VrrpPlan
 from fastha.model.units import MS, US, Ns, S
 from fastha.vrrp import events
@@ -111,7 +111,7 @@ class Story:
         segment = router.segment
         prefix = f"10.{segment}.9." if router.family == 4 else f"fd00:{segment}::9:"
         addresses = tuple(
-            VirtualAddress(address=Address(f"{prefix}{router.vrid + i}"), prefixlen=32, dev=f"eth{segment}")
+            VirtualAddress(address=parse_address(f"{prefix}{router.vrid + i}"), prefixlen=32, dev=f"eth{segment}")
             for i in ((0, 100) if spare else (0,))
         )
         peers: tuple[UnicastPeer, ...] = ()
@@ -187,7 +187,7 @@ class Story:
     def pause(self, node: Node, *, core: bool, engine: bool) -> None:
         if not node.alive or node.core_paused or node.engine_paused:
             return
-        node.pause(core=core, engine=engine)
+        node.pause(core=core, engine=engine, deaf=self.random.random() < 0.5)
         life = node.life
         length = self.random.choice((50 * MS, 500 * MS, 2 * S, 6 * S))
         self.cluster.later(length, lambda: node.go_on() if life == node.life else None)
