@@ -59,9 +59,7 @@ def allowance(example: Example, act: str, margin: Ns) -> Allowance:
         case "path-down":
             lost = judgement + advert + takeover
             return Allowance(lost + margin, lost + margin)
-        case "crash":
-            return Allowance(margin, START + takeover + judgement + example.preempt_delay())
-        case _:
+        case _:  # heal, crash, kill-NAME: nothing should be felt, but starting takes its time
             return Allowance(margin, START + takeover + judgement + example.preempt_delay())
 
 

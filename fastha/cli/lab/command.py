@@ -11,16 +11,18 @@ from rich.console import Console
 from fastha.cli.lab import example as examples
 from fastha.cli.lab.cage import CageError, run_caged
 from fastha.cli.lab.example import CONFIG_DIR, Example, ExampleError
-from fastha.cli.lab.lab import Lab
+from fastha.cli.lab.lab import PROCESSES, Lab
 from fastha.cli.lab.show import Wish, run
 from fastha.model.plan import PlaneChoice
 from fastha.model.units import S
 
 DEFAULT = "master-backup"
+KILLS = tuple(f"kill-{name}" for name in PROCESSES)
 ACTS = {
     "failover": "the acting director loses its power",
     "handover": "the acting director's daemon is stopped in order",
     "crash": "every process of the acting director's daemon is killed and the daemon started again",
+    "kill-NAME": "one process of the acting director's daemon is killed: supervisor, vrrp, checker, runner",
     "server-down": "a web server ends",
     "maintenance": "the acting director's maintenance file gets a 1",
     "path-down": "the network behind the acting director is lost, its link stays up",
@@ -76,7 +78,7 @@ def acts_of(text: str, example: Example) -> tuple[str, ...]:
     """The acts of `--script`. Raises ExampleError for one that this example cannot do."""
     script = tuple(word for word in text.split(",") if word)
     for word in script:
-        if word not in ACTS:
+        if word not in ACTS and word not in KILLS:
             raise ExampleError(f"--script: there is no act {word!r}; there are {', '.join(ACTS)}")
         if word == "maintenance" and not example.maintenance_file:
             raise ExampleError(f"--script: {example.name} tracks no file, so there is no {word}")

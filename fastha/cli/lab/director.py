@@ -100,6 +100,17 @@ class Director:
             with_pid(pid, signal.SIGKILL)
         await self.gone()
 
+    def kill_process(self, name: str) -> bool:
+        """Kill one process of fastha (`supervisor`, `vrrp`, ...) with SIGKILL; whether there was one."""
+        if name == "supervisor":
+            found = [self.process.pid] if self.process else []
+        else:
+            module = f"fastha.process.{name}".encode()
+            found = [pid for pid in self.pids() if module in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+        for pid in found:
+            with_pid(pid, signal.SIGKILL)
+        return bool(found)
+
     async def stop(self) -> None:
         """An orderly stop."""
         if self.process and self.process.returncode is None:

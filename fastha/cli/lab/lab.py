@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from fastha.cli.lab.traffic import Traffic
 from fastha.model.snapshot import Snapshot
 
 POLL: Final = 0.1
+PROCESSES: Final = ("supervisor", "vrrp", "checker", "runner")
 
 Act = Callable[[], Awaitable[str]]
 """Does something to the lab and says what; may raise ActError."""
@@ -58,6 +60,8 @@ class Lab:
             "server-down": self.server_down,
             "heal": self.heal,
         }
+        for name in PROCESSES if self.directors[DIRECTORS[0]].speaks else ():
+            self.acts[f"kill-{name}"] = partial(self.kill_one, name)
         if example.maintenance_file:
             self.acts["maintenance"] = self.maintenance
         if example.watches_path:
@@ -152,6 +156,16 @@ class Lab:
         await director.kill()
         await director.start()
         return f"every process of {director.name}'s daemon is killed, and it is started again"
+
+    async def kill_one(self, name: str) -> str:
+        """One process of the acting director's daemon is killed. Its supervisor, or here we, start it again."""
+        director = await self._master()
+        if not director.kill_process(name):
+            raise ActError(f"{director.name} has no {name} process")
+        if name == "supervisor":
+            await director.gone()
+            await director.start()
+        return f"the {name} process of {director.name} is killed"
 
     async def server_down(self) -> str:
         """The first server that still works ends."""
