@@ -76,7 +76,8 @@ def test_each_kind_has_its_own_defaults() -> None:
 def test_connection_options() -> None:
     check = real(
         "connect_timeout 2",
-        "TCP_CHECK {\nconnect_ip 192.0.2.99\nconnect_port 8080\nbindto 192.0.2.1\nbind_port 99\nbind_if eth1\nfwmark 7\n}",
+        "TCP_CHECK {\nconnect_ip 192.0.2.99\nconnect_port 8080\nbindto 192.0.2.1\nbind_port 99\nbind_if eth1\n"
+        "fwmark 7\n}",
     ).checkers.tcp[0]
     where = check.connection
     assert (where.address, where.port, where.bindto, where.bind_port) == ("192.0.2.99", 8080, "192.0.2.1", 99)
