@@ -1,6 +1,7 @@
 """`fastha`: the daemon, and the commands around it. What a command needs is imported when it is called."""
 
 import difflib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code (keepalived's: 0 good, 1 fatal, 2 and 5 configuration, 4 permission, 6 security)."""
     called, *words = sys.argv if argv is None else ["fastha", *argv]
     if words and words[0] in COMMANDS:
-        return int(_import(words[0]).main(words[1:]))
+        return _command(words[0], words[1:])
     parser = daemon_parser("fastha" if called.endswith("__main__.py") else called)
     # keepalived's -t takes a file only when it is attached: a word behind it must never become the log
     options, extra = parser.parse_known_args([_TEST if word in {"-t", "--config-test"} else word for word in words])
@@ -35,6 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.config_test is not None:
         return int(_import("configtest").config_test(options))
     return int(_import("daemon").run(options))
+
+
+def _command(name: str, words: Sequence[str]) -> int:
+    try:
+        code = int(_import(name).main(words))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `fastha status | head` has seen enough; Python must not try to flush the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 def _import(name: str) -> Any:

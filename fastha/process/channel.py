@@ -5,6 +5,7 @@ Neither side does more than a budget of messages in one turn of its loop.
 """
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -41,6 +42,12 @@ class _Sent(Enum):
     """No one reads any more; the reader's side of us closes the channel."""
 
 
+def _outcome(error: OSError) -> _Sent:
+    if isinstance(error, BlockingIOError):
+        return _Sent.FULL
+    return _Sent.GONE if isinstance(error, ConnectionError) else _Sent.SHORT
+
+
 class Channel:
     """One end.
 
@@ -66,6 +73,8 @@ class Channel:
         self.closed = False
         self.bad = 0
         self.received = 0
+        self._largest = datagram.MAX_DATAGRAM
+        """Bytes in one datagram; less where the kernel's send buffer is small."""
         self._writing = False
         self._again: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -128,24 +137,31 @@ class Channel:
 
     def _transmit(self, message: Message, fds: tuple[int, ...]) -> _Sent:
         data = datagram.encode(message)
-        large: tuple[int, ...] = ()
+        if len(data) > self._largest:
+            return self._transmit_large(data, fds)
         try:
-            if len(data) > datagram.MAX_DATAGRAM:
-                large = (write_sealed("fastha-message", data),)
-                data = datagram.IN_MEMFD
-            if large or fds:
-                socket.send_fds(self._sock, [data], [*large, *fds])
+            if fds:
+                socket.send_fds(self._sock, [data], list(fds))
             else:
                 self._sock.send(data)
-        except BlockingIOError:
-            return _Sent.FULL
-        except (BrokenPipeError, ConnectionError):
-            return _Sent.GONE
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                self._largest = len(data) // 2
+                return self._transmit_large(data, fds)
+            return _outcome(error)
+        return _Sent.YES
+
+    def _transmit_large(self, data: bytes, fds: tuple[int, ...]) -> _Sent:
+        try:
+            large = write_sealed("fastha-message", data)
         except OSError:
             return _Sent.SHORT
+        try:
+            socket.send_fds(self._sock, [datagram.IN_MEMFD], [large, *fds])
+        except OSError as error:
+            return _outcome(error)
         finally:
-            for fd in large:
-                os.close(fd)
+            os.close(large)
         return _Sent.YES
 
     # ------------------------------------------------------------------------------------ receiving

@@ -23,6 +23,8 @@ LONG_LIFE: Final = 60.0
 """Seconds of life after which a death counts as the first again."""
 PERMANENT: Final = (1, 2, 4)
 """Exit codes that another start would not change: fatal, configuration, missing permission."""
+_SUPERSEDED: Final = "another Plan followed"
+_ENDED: Final = "the process ended meanwhile"
 _BUSY_GRACE: Final = 60.0
 """Seconds a child may take to put a Plan in force before the watchdog judges it."""
 
@@ -108,11 +110,28 @@ class ChildProcess:
     # ----------------------------------------------------------------------------------------- start
 
     def start(self, plan: bytes, resume: tuple[str, ...] = ()) -> None:
-        """Start a process with this part of the Plan. `resume` as in `messages.NewPlan`."""
+        """Start a process with this part of the Plan. `resume` as in `messages.NewPlan`.
+
+        When it cannot be started (no memory, too many processes) that is told, and tried again after the back-off.
+        """
         self.plan = plan
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._started = time.monotonic()
+        try:
+            self._spawn()
+        except OSError as error:
+            self._owner.log("error", f"{self.name}: cannot start it: {error}")
+            self.restart(lambda: resume)
+            return
+        self._last_pong = self._started
+        self._by_watchdog = False
+        self._become("starting")
+        self._owner.child_started(self)
+        self._send_plan(resume)
+
+    def _spawn(self) -> None:
         ours, theirs = pair()
         with theirs:
             self._process = subprocess.Popen(
@@ -126,15 +145,10 @@ class ChildProcess:
         self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._ended)
         self._channel = Channel(ours, self._loop, self._received, self._channel_closed)
-        self._started = self._last_pong = time.monotonic()
-        self._by_watchdog = False
-        self._become("starting")
         try:
             pidfile.write_pid(self._pid_path, self._process.pid)
         except OSError as error:
             self._owner.log("warning", f"pid file {self._pid_path}: {error.strerror}")
-        self._owner.child_started(self)
-        self._send_plan(resume)
 
     def restart(self, resume: Callable[[], tuple[str, ...]]) -> None:
         """Start again after the back-off; `resume` is asked at that moment."""
@@ -150,11 +164,7 @@ class ChildProcess:
     def _start_again(self, resume: Callable[[], tuple[str, ...]]) -> None:
         self._timer = None
         self.restarts += 1
-        try:
-            self.start(self.plan, resume())
-        except OSError as error:
-            self._owner.log("error", f"{self.name}: cannot start it: {error}")
-            self.restart(resume)
+        self.start(self.plan, resume())
 
     # ---------------------------------------------------------------------------------------- talking
 
@@ -178,13 +188,14 @@ class ChildProcess:
         return done
 
     def _refused(self, future: "asyncio.Future[str]", older: bytes, newer: bytes) -> None:
-        if not future.cancelled() and future.result() and self.plan == newer:
+        refused = not future.cancelled() and future.result() not in ("", _SUPERSEDED, _ENDED)
+        if refused and self.plan == newer:
             self.plan = older
 
     def _send_plan(self, resume: tuple[str, ...]) -> "asyncio.Future[str]":
         self._serial += 1
         self._busy_since = time.monotonic()
-        self._finish_plan("superseded")
+        self._finish_plan(_SUPERSEDED)
         self._in_force = self._loop.create_future()
         self.send(NewPlan(self._serial, resume), (write_sealed(f"fastha-{self.name}", self.plan),))
         return self._in_force
@@ -285,7 +296,7 @@ class ChildProcess:
             self._channel = None
         pidfile.remove(self._pid_path)
         self._busy_since = None
-        self._finish_plan("the process ended")
+        self._finish_plan(_ENDED)
         if self._by_watchdog:
             self.last_exit = "watchdog"
         else:

@@ -3,8 +3,8 @@
 import asyncio
 import dataclasses
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 import orjson
 
@@ -12,6 +12,9 @@ from fastha.model.snapshot import Snapshot
 from fastha.process.children import ChildProcess
 from fastha.process.messages import AskSnapshot
 from fastha.system.memfd import read_sealed
+
+_PER_BYTE: Final = 1e-7
+"""Seconds to describe what a byte of Plan has become: 50,000 servers take some seconds."""
 
 
 class SnapshotJoin:
@@ -21,8 +24,8 @@ class SnapshotJoin:
         self._serial = 0
         self._waiting: dict[tuple[str, int], asyncio.Future[bytes]] = {}
 
-    async def ask(self, children: Iterable[ChildProcess], patience: float) -> dict[str, bytes]:
-        """The parts (JSON) of the children that answer within `patience` seconds."""
+    async def ask(self, children: Collection[ChildProcess], patience: float) -> dict[str, bytes]:
+        """The parts (JSON) of the children that answer within `patience` seconds, and a little more for each server."""
         self._serial += 1
         loop = asyncio.get_running_loop()
         asked: dict[str, asyncio.Future[bytes]] = {}
@@ -33,7 +36,8 @@ class SnapshotJoin:
         if not asked:
             return {}
         serial = self._serial
-        await asyncio.wait(asked.values(), timeout=patience)
+        largest = max(len(child.plan) for child in children)
+        await asyncio.wait(asked.values(), timeout=patience + largest * _PER_BYTE)
         for name in asked:
             self._waiting.pop((name, serial), None)
         return {name: future.result() for name, future in asked.items() if future.done()}

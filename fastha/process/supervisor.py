@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -121,7 +122,7 @@ class Supervisor:
             self.log("error", str(error))
             return 1
         try:
-            ticking = self._loop.create_task(self._tick())
+            ticking = self._essential(self._tick())
             await self._until_ending(self._start())
             ticking.cancel()
             await self._leave()
@@ -196,15 +197,21 @@ class Supervisor:
         instance = self._plan.supervisor.instance
         return os.path.join(self._run_dir, f"{file}_{instance}.pid" if instance else f"{file}.pid")
 
-    async def _until_ending(self, start: Any) -> None:
-        starting = self._loop.create_task(start)
-        ending = self._loop.create_task(self._ending.wait())
-        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-        else:
-            starting.cancel()
-        await ending
+    async def _until_ending(self, start: Coroutine[Any, Any, None]) -> None:
+        starting = self._essential(start)
+        await self._ending.wait()
+        starting.cancel()
+
+    def _essential(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task without which we do not go on: when it fails, we end in order."""
+        task = self._loop.create_task(work)
+        task.add_done_callback(self._essential_ended)
+        return task
+
+    def _essential_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            self.log("error", "".join(traceback.format_exception(problem)))
+            self.end(70)
 
     async def _start(self) -> None:
         settings = self._plan.supervisor
@@ -361,7 +368,11 @@ class Supervisor:
 
     async def _reload_once(self) -> str:
         """What became of it: `` or what is wrong."""
-        read = await self._loop.run_in_executor(None, self._read)
+        try:
+            read = await self._loop.run_in_executor(None, self._read)
+        except Exception as problem:  # noqa: BLE001 - a mistake of ours in reading must not cost what runs
+            self.log("error", "".join(traceback.format_exception(problem)))
+            return f"the reload failed, the old configuration stays: {problem!r}"
         self._tell_findings(read)
         why = configure.refusal(read, self._accepted)
         if why or read.plan is None:

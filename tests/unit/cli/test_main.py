@@ -102,6 +102,15 @@ def test_the_command_starts_without_the_heavy_modules():
     assert result.stderr == "[]\n"
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    result = subprocess.run(
+        f"{sys.executable} -m fastha keywords | head -1; echo ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[-1] == "0"
+
+
 def test_main_is_callable_in_process(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().err.startswith("fastha ")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import uvloop
 
+from fastha.process import channel as channel_module
 from fastha.process import datagram
 from fastha.process.channel import Channel, pair
 from fastha.process.messages import (
@@ -146,6 +147,20 @@ def test_a_slow_receiver_sees_every_event_in_order_and_only_the_last_state():
         assert sender.channel.outbox.lost == {}
         sender.channel.close()
         receiver.channel.close()
+
+    run(main)
+
+
+def test_a_small_send_buffer_makes_large_messages_travel_in_memory_files(monkeypatch):
+    monkeypatch.setattr(channel_module, "_SEND_BUFFER", 1)
+
+    async def main(loop):
+        with running(loop) as (left, right):
+            messages = [Tell("VS", "a", "UP", 0, "s", "b" * size) for size in (10, 30_000, 20_000, 10)]
+            for message in messages:
+                left.channel.send(message)
+            await until(lambda: len(right.got) == 4)
+            assert right.got == messages
 
     run(main)
 

@@ -189,6 +189,7 @@ def test_a_second_one_ends_with_a_message(daemon):
 
 def test_killed_children_come_back_and_vrrp_resumes(daemon):
     daemon.up()
+    poll(lambda: any("from vrrp: Tell" in line for line in daemon.events("runner")), "the first event")
     for child in ("runner", "checker", "vrrp"):
         older = daemon.pid(child)
         os.kill(older, signal.SIGKILL)
