@@ -7,6 +7,7 @@ Nothing is remembered that the kernel does not confirm: the kernel counts its tr
 the one of our own last transaction, the table is as we left it; otherwise it is read anew.
 """
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -17,8 +18,8 @@ import orjson
 
 from fastha.lvs.table import Entry, Op, Operation, Refusal, ServiceKey, Table
 from fastha.model.net import Family
-from fastha.system.netlink import NETLINK_NETFILTER, NetlinkSocket
-from fastha.wire import netfilter
+from fastha.system.netlink import NETLINK_NETFILTER, AnswersLost, NetlinkSocket
+from fastha.wire import netfilter, nftlisting
 from fastha.wire import nftables as wire
 
 TIMEOUT: Final = 60
@@ -41,6 +42,8 @@ class NftablesPlane:
         self._fresh = True
         """The next change makes the whole table: there is none, or somebody has had his hands in it."""
         self._generation = -1
+        self._tracks = True
+        """Whether entries of connection tracking can be deleted."""
         self.damage: list[str] = []
         """What the last reading found not to be as it was made."""
         try:
@@ -56,6 +59,14 @@ class NftablesPlane:
         error = _nft(["-f", "-"], wire.rehearsal())
         if error:
             raise OSError(errno.EOPNOTSUPP, f"nftables cannot balance here: {error}")
+        try:
+            self._netlink.ask(netfilter.GET_FLOW_STATISTICS, netfilter.encode_get())
+        except OSError as refused:
+            self._tracks = False
+            self.note = (
+                f"connection tracking cannot be edited ({os.strerror(refused.errno or 0)}): UDP clients stay with "
+                "removed servers for as long as they go on sending"
+            )
 
     # ------------------------------------------------------------------------------------------ read
 
@@ -80,17 +91,17 @@ class NftablesPlane:
             said = listing.stderr.decode(errors="replace")
             if "No such file or directory" not in said:
                 raise OSError(errno.EIO, f"nft cannot list our table: {_first_error(said)}")
-            reading = wire.Reading()
+            reading = nftlisting.Reading()
             self._fresh = True
         else:
-            reading = wire.parse(orjson.loads(listing.stdout))
+            reading = nftlisting.parse(orjson.loads(listing.stdout))
             self._fresh = bool(reading.damage)
         self._table, self.damage = reading.table, reading.damage
         # When somebody changed something while nft was reading, the number shows it the next time.
         self._generation = generation
 
     def _ask_generation(self) -> int:
-        answer = self._netlink.ask(netfilter.GET_GENERATION, netfilter.encode_get_generation())
+        answer = self._netlink.ask(netfilter.GET_GENERATION, netfilter.encode_get())
         return netfilter.decode_generation(answer)
 
     # ----------------------------------------------------------------------------------------- change
@@ -158,7 +169,7 @@ class NftablesPlane:
                     (server.address, server.port or at.port) for server in entry.destinations if server not in left
                 }
         for family, servers in gone.items():
-            if servers:
+            if servers and self._tracks:
                 self._delete_flows(family, servers)
 
     def _delete_flows(self, family: Family, servers: set[tuple[str, int]]) -> None:
@@ -170,8 +181,9 @@ class NftablesPlane:
                 continue
             if (flow.server, flow.server_port) in servers or (flow.server, 0) in servers:
                 payloads.append(flow.raw)
-        # What is refused here ended by itself meanwhile.
-        self._netlink.batch(netfilter.DELETE_FLOW, payloads)
+        # What is refused ended by itself meanwhile, and nothing depends on the answers.
+        with contextlib.suppress(AnswersLost):
+            self._netlink.batch(netfilter.DELETE_FLOW, payloads)
 
     def read_timeouts(self) -> tuple[int, int, int]:
         """See `lvs.table.Plane`; there are none."""

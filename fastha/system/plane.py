@@ -91,7 +91,7 @@ def _nftables(plan: CheckerPlan, why: str) -> NftablesPlane:
     if impossible:
         more = f", and {len(impossible) - 1} more" if len(impossible) > 1 else ""
         parts.append(f"not possible: {impossible[0]}{more}")
-    plane.note = "; ".join(parts)
+    plane.note = "; ".join(filter(None, [*parts, plane.note]))
     return plane
 
 

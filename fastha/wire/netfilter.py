@@ -13,6 +13,7 @@ from fastha.wire.netlink import attribute, attributes
 # Message types: subsystem (1 connection tracking, 10 nf_tables) and command
 GET_FLOW: Final = 1 << 8 | 1
 DELETE_FLOW: Final = 1 << 8 | 2
+GET_FLOW_STATISTICS: Final = 1 << 8 | 5
 GET_GENERATION: Final = 10 << 8 | 16
 
 # Attributes
@@ -82,7 +83,8 @@ def _port(proto: dict[int, bytes], kind: int) -> int:
     return int(_U16.unpack(proto[kind])[0]) if kind in proto else 0
 
 
-def encode_get_generation() -> bytes:
+def encode_get() -> bytes:
+    """The payload of GET_GENERATION and GET_FLOW_STATISTICS, which have no arguments."""
     return _HEADER.pack(0, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""A load-balancing table as nftables: a `Table` to the text of one `nft` transaction, and back from `nft -n -j list`.
+"""A load-balancing table as nftables: a `Table` to the text of one `nft` transaction; `wire.nftlisting` reads it back.
 
 The table is `inet fastha_lvs`. What is in it:
 
@@ -23,14 +23,14 @@ anew. So no clean-up is needed when servers leave, and there is nothing that cou
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Network
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 from fastha.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
-from fastha.model.net import Address, Family, parse_address
+from fastha.model.net import Address, Family
 from fastha.model.plan import Forwarding
 from fastha.wire.slots import places, turns
 
@@ -40,8 +40,8 @@ LAYOUT: Final = "layout-1"
 _SEED: Final = 0x66617374
 """Of the hash; the same on all directors, so that they choose alike."""
 _CLIENTS_LIMIT: Final = 1 << 20
-_FAMILIES: Final[tuple[tuple[Family, str], ...]] = ((4, "ip"), (6, "ip6"))
-_PROTOCOL_NAME: Final = {6: "TCP", 17: "UDP", 132: "SCTP"}
+FAMILIES: Final[tuple[tuple[Family, str], ...]] = ((4, "ip"), (6, "ip6"))
+PROTOCOL_NAME: Final = {6: "TCP", 17: "UDP", 132: "SCTP"}
 _REJECT: Final = "reject with icmpx port-unreachable"
 """What IPVS answers when a service has no server; for TCP too."""
 _PORTS_OF_ANY: Final = "meta l4proto { tcp, udp, sctp } "
@@ -87,7 +87,7 @@ APPROXIMATED: Final = {
 
 def service_obstacle(at: ServiceKey, service: Service) -> str:
     """Why nftables cannot do this service; empty when it can."""
-    if at.protocol not in {"", *_PROTOCOL_NAME.values()}:
+    if at.protocol not in {"", *PROTOCOL_NAME.values()}:
         return f"protocol {at.protocol} is not balanced"
     if service.scheduler not in SPREAD and service.scheduler not in APPROXIMATED:
         return f"there is no scheduler '{service.scheduler}'"
@@ -124,11 +124,11 @@ def chain_name(at: ServiceKey) -> str:
     return f"{at.protocol.lower()}-{at.address.replace(':', '_')}-{at.port}"
 
 
-def _server_chain(chain: str, server: DestinationKey) -> str:
+def server_chain(chain: str, server: DestinationKey) -> str:
     return f"{chain}-to-{server.address.replace(':', '_')}-{server.port}"
 
 
-def _clients_map(chain: str) -> str:
+def clients_map(chain: str) -> str:
     return f"clients-{chain}"
 
 
@@ -175,7 +175,7 @@ def _class(number: int) -> str:
 def skeleton() -> Iterator[str]:
     """The lines that make the table without services."""
     yield f"table {TABLE} {{"
-    for family, _ in _FAMILIES:
+    for family, _ in FAMILIES:
         address = f"ipv{family}_addr"
         for name, key in (
             (f"services{family}", f"{address} . inet_proto . inet_service"),
@@ -189,14 +189,14 @@ def skeleton() -> Iterator[str]:
         yield f"map marked{family} {{ type mark . {server} : mark; }}"
     yield f"chain {LAYOUT} {{ }}"
     yield "chain balance {"
-    for family, _ in _FAMILIES:
+    for family, _ in FAMILIES:
         yield f"meta nfproto ipv{family} meta mark vmap @marks{family}"
-    for family, word in _FAMILIES:
+    for family, word in FAMILIES:
         yield f"{word} daddr . meta l4proto . th dport vmap @services{family}"
         yield f"{word} daddr . meta l4proto vmap @any{family}"
     yield "}"
     yield "chain unserved {"
-    for family, word in _FAMILIES:
+    for family, word in FAMILIES:
         yield f"meta nfproto ipv{family} meta mark @unserved-marks{family} {_REJECT}"
         yield f"{word} daddr . meta l4proto . th dport @unserved-services{family} {_REJECT}"
         yield f"{word} daddr . meta l4proto @unserved-any{family} {_REJECT}"
@@ -234,7 +234,7 @@ def share(entry: Entry) -> Share:
     return Share(servers, slots, exact)
 
 
-def _served(entry: Entry) -> bool:
+def is_served(entry: Entry) -> bool:
     return any(each.weight > 0 for each in entry.destinations.values())
 
 
@@ -268,7 +268,7 @@ def _port(at: ServiceKey, server: DestinationKey) -> int:
     return server.port or at.port
 
 
-def _by_chains(at: ServiceKey, entry: Entry) -> bool:
+def own_chains(at: ServiceKey, entry: Entry) -> bool:
     """Whether each server has a chain of its own: to remember clients, or because ports are kept for some only."""
     return entry.service.timeout > 0 or len({_port(at, server) == 0 for server in entry.destinations}) > 1
 
@@ -283,11 +283,11 @@ def _service_rules(at: ServiceKey, entry: Entry) -> Iterator[str]:
     # The first rule carries the attributes, and counts connections for whoever looks.
     yield f'counter comment "{service.scheduler} {service.flags} {service.timeout} {service.netmask}"'
     shared = share(entry)
-    by_chains = _by_chains(at, entry)
+    by_chains = own_chains(at, entry)
     if service.timeout and entry.destinations:
-        clients, client = _clients_map(chain), _client(at, service)
+        clients, client = clients_map(chain), _client(at, service)
         numbers = ", ".join(
-            f"{_class(number)} : goto {_server_chain(chain, server)}"
+            f"{_class(number)} : goto {server_chain(chain, server)}"
             for server, number in _numbers(entry.destinations).items()
         )
         yield f"meta priority set {client} map @{clients} meta priority vmap {{ {numbers} }}"
@@ -296,9 +296,9 @@ def _service_rules(at: ServiceKey, entry: Entry) -> Iterator[str]:
         return
     selector = _selector(at, service, len(shared.slots))
     if by_chains:
-        targets = [f"goto {_server_chain(chain, server)}" for server in shared.servers]
+        targets = [f"goto {server_chain(chain, server)}" for server in shared.servers]
     else:
-        targets = [_target(at, server) for server in shared.servers]
+        targets = [target_of(at, server) for server in shared.servers]
     table = ", ".join(f"{slot} : {targets[index]}" for slot, index in enumerate(shared.slots))
     if by_chains:
         yield f"{selector} vmap {{ {table} }}"
@@ -308,14 +308,14 @@ def _service_rules(at: ServiceKey, entry: Entry) -> Iterator[str]:
     yield f"{ports}dnat {word} to {selector} map {{ {table} }}"
 
 
-def _target(at: ServiceKey, server: DestinationKey) -> str:
+def target_of(at: ServiceKey, server: DestinationKey) -> str:
     port = _port(at, server)
     return f"{server.address} . {port}" if port else server.address
 
 
 def _server_rules(at: ServiceKey, service: Service, server: DestinationKey, number: int) -> Iterator[str]:
     if service.timeout:
-        clients = _clients_map(chain_name(at))
+        clients = clients_map(chain_name(at))
         yield f"update @{clients} {{ {_client(at, service)} timeout {service.timeout}s : {_class(number)} }}"
     port = _port(at, server)
     if at.family == 4:
@@ -344,7 +344,7 @@ def rehearsal() -> str:
     """A transaction that makes a table with one of everything and deletes it again: what nft and the kernel of this
     host cannot do shows as its failure, and nothing is left of it."""
     table: Table = {}
-    for family, _ in _FAMILIES:
+    for family, _ in FAMILIES:
         network, netmask = ("192.0.2.", 0xFFFFFF00) if family == 4 else ("2001:db8::", 64)
         pair = {DestinationKey(Address(f"{network}{host}"), 8080): Destination() for host in (2, 3)}
         at = ServiceKey(family, 0, "TCP", Address(f"{network}1"), 80)
@@ -359,7 +359,7 @@ def _define(at: ServiceKey, was: Entry | None, now: Entry) -> Iterator[str]:
     yield f"add chain {TABLE} {chain}"
     if now.service.timeout and not (was and was.service.timeout):
         limits = f"flags dynamic,timeout; size {_CLIENTS_LIMIT};"
-        yield f"add map {TABLE} {_clients_map(chain)} {{ type ipv{at.family}_addr : classid; {limits} }}"
+        yield f"add map {TABLE} {clients_map(chain)} {{ type ipv{at.family}_addr : classid; {limits} }}"
     before = _server_chains(at, was)
     after = _server_chains(at, now)
     for name, rules in after.items():
@@ -373,11 +373,11 @@ def _define(at: ServiceKey, was: Entry | None, now: Entry) -> Iterator[str]:
     yield from (f"add rule {TABLE} {chain} {rule}" for rule in _service_rules(at, now))
     yield from _drop_chains(name for name in before if name not in after)
     if was and was.service.timeout and not now.service.timeout:
-        yield f"delete map {TABLE} {_clients_map(chain)}"
+        yield f"delete map {TABLE} {clients_map(chain)}"
     name, element = _dispatch(at)
     if was is None:
         yield f"add element {TABLE} {name} {{ {element} : goto {chain} }}"
-    was_served, served = was is not None and _served(was), _served(now)
+    was_served, served = was is not None and is_served(was), is_served(now)
     if not served and (was is None or was_served):
         yield f"add element {TABLE} unserved-{name} {{ {element} }}"
     elif served and was is not None and not was_served:
@@ -389,11 +389,11 @@ def _remove(at: ServiceKey, was: Entry) -> Iterator[str]:
     chain = chain_name(at)
     name, element = _dispatch(at)
     yield f"delete element {TABLE} {name} {{ {element} }}"
-    if not _served(was):
+    if not is_served(was):
         yield f"delete element {TABLE} unserved-{name} {{ {element} }}"
     yield from _drop_chains([chain, *_server_chains(at, was)])
     if was.service.timeout:
-        yield f"delete map {TABLE} {_clients_map(chain)}"
+        yield f"delete map {TABLE} {clients_map(chain)}"
     yield from _weights(at, was.destinations, {})
 
 
@@ -406,11 +406,11 @@ def _drop_chains(names: Iterable[str]) -> Iterator[str]:
 
 def _server_chains(at: ServiceKey, entry: Entry | None) -> dict[str, list[str]]:
     """name -> rules."""
-    if entry is None or not _by_chains(at, entry):
+    if entry is None or not own_chains(at, entry):
         return {}
     chain = chain_name(at)
     return {
-        _server_chain(chain, server): list(_server_rules(at, entry.service, server, number))
+        server_chain(chain, server): list(_server_rules(at, entry.service, server, number))
         for server, number in _numbers(entry.destinations).items()
     }
 
@@ -427,149 +427,3 @@ def _weights(
     if come:
         pairs = (f"{_weight_key(at, server)} : {now[server].weight}" for server in come)
         yield f"add element {TABLE} {name} {{ " + ", ".join(pairs) + " }"
-
-
-# -------------------------------------------------------------------------------------------- parse
-
-
-@dataclass(slots=True)
-class Reading:
-    """What is in the kernel. `damage` says what is not as it was made; the table wants making anew then."""
-
-    table: Table = field(default_factory=dict)
-    damage: list[str] = field(default_factory=list)
-
-
-_BASE_RULES: Final = {"balance": 6, "unserved": 6, "prerouting": 1, "output": 1, "input": 1, "forward": 1}
-
-
-def parse(document: Mapping[str, Any]) -> Reading:
-    """The answer of `nft -n -j list table` as a table. What does not hang together is left out and told."""
-    reading = Reading()
-    objects = _Objects(document)
-    if LAYOUT not in objects.rules:
-        reading.damage.append("it is of another make")
-        return reading
-    for name, count in _BASE_RULES.items():
-        if len(objects.rules.get(name, ())) != count:
-            reading.damage.append(f"chain {name} is not as it was made")
-            return reading
-    for family, _ in _FAMILIES:
-        for at, chain in objects.services(family):
-            _parse_service(reading, objects, at, chain)
-        for at, server, weight in objects.servers(family):
-            entry = reading.table.get(at)
-            if entry is not None:
-                entry.destinations[server] = Destination(weight=weight)
-            elif not reading.damage:
-                reading.damage.append(f"{at}: server {server} has no service")
-    for at, entry in reading.table.items():
-        _check_slots(reading, objects, at, entry)
-    for family, _ in _FAMILIES:
-        count = sum(at.family == family and not _served(entry) for at, entry in reading.table.items())
-        if objects.unserved(family) != count:
-            reading.damage.append(f"the sets of IPv{family} services without a server are not as they were made")
-    return reading
-
-
-def _parse_service(reading: Reading, objects: "_Objects", at: ServiceKey, chain: str) -> None:
-    rules = objects.rules.get(chain, [])
-    words = str(rules[0].get("comment", "")).split() if rules else []
-    if chain != chain_name(at) or len(words) != 4 or not all(word.isdecimal() for word in words[1:]):
-        reading.damage.append(f"{at}: chain {chain} is not as it was made")
-        return
-    scheduler, flags, timeout, netmask = words[0], *map(int, words[1:])
-    service = Service(scheduler=scheduler, flags=flags, timeout=timeout, netmask=netmask)
-    if service_obstacle(at, service):
-        reading.damage.append(f"{at}: chain {chain} is not as it was made")
-        return
-    reading.table[at] = Entry(service)
-
-
-def _check_slots(reading: Reading, objects: "_Objects", at: ServiceKey, entry: Entry) -> None:
-    """A server counts as there only when connections really go to it."""
-    chain = chain_name(at)
-    wanted = share(entry)
-    by_chains = _by_chains(at, entry)
-    expected = {_server_chain(chain, server) if by_chains else _target(at, server): server for server in wanted.servers}
-    found = objects.targets(chain)
-    if found == set(expected):
-        return
-    reading.damage.append(f"{at}: the slots are not as they were made")
-    for name, server in expected.items():
-        if name not in found:
-            del entry.destinations[server]
-
-
-class _Objects:
-    """The objects of a listing, by kind and name."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.rules: dict[str, list[dict[str, Any]]] = {}
-        self._maps: dict[str, list[Any]] = {}
-        for item in document.get("nftables", ()):
-            for kind, value in item.items():
-                if kind == "chain":
-                    self.rules.setdefault(value["name"], [])
-                elif kind == "rule":
-                    self.rules.setdefault(value["chain"], []).append(value)
-                elif kind in {"map", "set"}:
-                    self._maps[value["name"]] = value.get("elem", [])
-
-    def unserved(self, family: Family) -> int:
-        """How many services are known to have no server."""
-        return sum(len(self._maps.get(f"unserved-{kind}{family}", ())) for kind in ("marks", "services", "any"))
-
-    def services(self, family: Family) -> Iterator[tuple[ServiceKey, str]]:
-        """Services and their chains."""
-        for key, verdict in self._maps.get(f"marks{family}", ()):
-            yield ServiceKey(family, fwmark=key), verdict["goto"]["target"]
-        for key, verdict in self._maps.get(f"services{family}", ()):
-            address, protocol, port = key["concat"]
-            yield _service_key(family, address, protocol, port), verdict["goto"]["target"]
-        for key, verdict in self._maps.get(f"any{family}", ()):
-            address, protocol = key["concat"]
-            yield _service_key(family, address, protocol, 0), verdict["goto"]["target"]
-
-    def servers(self, family: Family) -> Iterator[tuple[ServiceKey, DestinationKey, int]]:
-        for key, weight in self._maps.get(f"servers{family}", ()):
-            address, protocol, port, server, server_port = key["concat"]
-            at = _service_key(family, address, protocol, port)
-            yield at, DestinationKey(_address(server), server_port), weight
-        for key, weight in self._maps.get(f"marked{family}", ()):
-            mark, server, server_port = key["concat"]
-            yield ServiceKey(family, fwmark=mark), DestinationKey(_address(server), server_port), weight
-
-    def targets(self, chain: str) -> set[str]:
-        """Where the slots of a chain lead: `address . port`, `address` or the name of a server's chain."""
-        found = set()
-        for rule in self.rules[chain][1:]:
-            for expression in rule["expr"]:
-                if not isinstance(expression, dict):
-                    continue
-                if "dnat" in expression:
-                    slots = expression["dnat"]["addr"]["map"]["data"]["set"]
-                elif "vmap" in expression and "meta" not in expression["vmap"]["key"]:
-                    slots = expression["vmap"]["data"]["set"]
-                else:
-                    continue
-                found |= {_slot_target(value) for _, value in slots}
-        return found
-
-
-def _slot_target(value: Any) -> str:
-    if isinstance(value, str):
-        return _address(value)
-    if "goto" in value:
-        return str(value["goto"]["target"])
-    address, port = value["concat"]
-    return f"{_address(address)} . {port}"
-
-
-def _service_key(family: Family, address: str, protocol: int, port: int) -> ServiceKey:
-    return ServiceKey(family, 0, _PROTOCOL_NAME.get(protocol, str(protocol)), _address(address), port)
-
-
-def _address(text: str) -> Address:
-    """Canonical: nft writes the last 32 bits of some IPv6 addresses with dots."""
-    return parse_address(text) if ":" in text else Address(text)

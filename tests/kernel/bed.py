@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import selectors
 import socket
@@ -54,6 +55,7 @@ class Bed:
         self._stop, self._wake = os.pipe()
         self._sockets: list[socket.socket] = []
         self._thread: threading.Thread | None = None
+        self._ports = itertools.count(20000)
         self._namespaces = [self._full(name) for name in self._names]
 
     def _full(self, name: str) -> str:
@@ -169,7 +171,6 @@ class Bed:
         number: int = 1,
         *,
         udp: bool = False,
-        source_port: int = 0,
         at: str = "client",
     ) -> socket.socket:
         """A socket of the client (or another place) to the virtual address. OSError when it is refused."""
@@ -179,7 +180,8 @@ class Bed:
         try:
             opened.settimeout(3)
             if at == "client":
-                opened.bind((client_address(family, number), source_port))
+                # Connection tracking knows a UDP client by its port for minutes: take none twice.
+                opened.bind((client_address(family, number), next(self._ports) if udp else 0))
             opened.connect((VIP[family], port))
         except BaseException:
             opened.close()
