@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
+from linux_net cimport timespec
+
 
 cdef extern from * nogil:
     """
@@ -9,6 +11,7 @@ cdef extern from * nogil:
     #include <netinet/in.h>
     #include <netinet/tcp.h>
     #include <sys/epoll.h>
+    #include <sys/eventfd.h>
     #include <sys/socket.h>
     #include <sys/syscall.h>
     #include <time.h>
@@ -68,6 +71,10 @@ cdef extern from * nogil:
         EPOLLHUP
         EPOLLRDHUP
         EPOLLET
+
+    int eventfd_read(int fd, uint64_t *value)
+    int eventfd_write(int fd, uint64_t value)
+    int clock_nanosleep(int clock, int flags, const timespec *request, timespec *remain)
 
     struct sockaddr:
         pass

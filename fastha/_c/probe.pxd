@@ -1,14 +1,46 @@
-# What the thread of the probe engine works on: flat structs, linked by index. `_checks.pyx` is the only user.
+# What the probe engine is made of: flat structs, linked by index, and the numbers that rule it.
+#
+# Its code lies in three layers, each used by the next: probe_sockets.pxd (where sockets come from and where they go),
+# probe_flight.pxd (one probe, and what its end means), probe_turn.pxd (the thread). `_checks.pyx` is Python's side.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from epoll cimport sockaddr_in6
+from epoll cimport epoll_event, sockaddr_in6
 from http_reply cimport DIGEST_SIZE, expectation_t, reply_t
-from wheel cimport node_t
+from ring cimport queue_t
+from wheel cimport list_t, node_t, wheel_t
 
 
 cdef enum:
+    TARGETS = 1 << 20
+    EVENTS = 512  # harvested at once
+    STARTS = 256  # probes started before events are looked at again
+    READS = 16  # reads from one server before the others have their turn
+    RECEIVE = 65536
+    TICK = 1_000_000  # ns
+    GATHER = 1_000_000  # ns for answers to gather
+    GATHER_FINS = 5_000_000  # ns, when it is only peers' FINs that are still to come
+    LONGEST = 500_000_000  # ns: the longest sleep, so that the heart beats
+    SWEEP = 10  # s between looks at idle sockets
+    SPARE = 16  # idle sockets always kept
+    LINGER = 200_000_000  # ns that a peer has for its FIN before the kernel is left to wait for it
+    LINGERERS = 1024  # at once
+    BACKOFF = 50_000_000  # ns after a local error, doubled up to 32 times that
+    BOUNDS = 12  # of the histogram of lateness
+    BELL = 1 << 30  # in the place of a flight's number
     DEVICE = 16  # IFNAMSIZ
+
+
+cdef extern from *:
+    """
+    #define PROBE_FOREVER ((int64_t) 1 << 62)
+    static const int64_t probe_lateness_bounds[] = {
+        1000000, 2000000, 5000000, 10000000, 20000000, 50000000, 100000000, 200000000, 500000000, 1000000000,
+        2000000000, 5000000000,
+    };
+    """
+    const int64_t FOREVER "PROBE_FOREVER"
+    const int64_t LATENESS_BOUNDS "probe_lateness_bounds"[BOUNDS]
 
 
 # fastha.checks.recipes.Verdict
@@ -31,11 +63,18 @@ cdef enum state_t:
 
 
 cdef enum phase_t:
-    IDLE
+    IDLE  # nobody's
     CONNECTING
     SENDING
     READING
-    LINGERING  # nobody's: we have sent our FIN, the peer has not
+    LINGERING  # nobody's: we have sent our FIN, the peer's is to come
+
+
+# What epoll has said about the end of the connection: it says so only once.
+cdef enum ending_t:
+    OPEN
+    CLOSED  # the peer has closed: a read that does not fill the buffer is the last one
+    BROKEN  # read on until recv() says how
 
 
 # Sockets that can stand for one another: same family, source, interface and mark.
@@ -103,6 +142,7 @@ cdef struct flight_t:
     uint8_t phase
     uint8_t watched  # the socket is in epoll
     uint8_t reset_unseen  # there is no connection, or the peer has closed: nobody would see a reset
+    uint8_t ending  # an ending_t
     uint8_t hungry  # in the list of those with more to read
     uint8_t used  # idle, but to be disconnected before it is used again
     uint32_t sent
@@ -126,3 +166,47 @@ cdef struct shared_t:
     uint64_t raised  # the thread has rung for Python, which has not looked yet
     uint64_t heartbeat
     uint64_t taken  # commands taken since the start
+
+
+cdef struct engine_t:
+    # shared
+    shared_t shared
+    queue_t queue
+    uint64_t *marks
+    seen_t *seen
+    target_t *targets
+    int bell
+    int raised
+    # the thread's
+    int epoll
+    int32_t most  # probes in flight, and sockets
+    int32_t opened
+    int32_t entries  # of `flights` that were ever used
+    int32_t empty  # list of entries without a socket
+    int32_t hungry  # list of flights with more to read
+    int32_t in_flight
+    int32_t lingering
+    int32_t known  # targets
+    uint8_t recycling
+    uint8_t report  # something is to be reported
+    flight_t *flights
+    pool_t *pools
+    wheel_t wheel
+    list_t ready
+    int64_t origin  # tick 0
+    int64_t now
+    int64_t swept
+    int64_t rate  # of all orders, probes a megasecond
+    counters_t counters[2]  # TCP, HTTP
+    uint64_t missed
+    uint64_t superseded
+    uint64_t reported
+    uint64_t recycled
+    uint64_t sockets_made
+    uint64_t turns
+    uint64_t starved
+    uint64_t late[BOUNDS + 1]
+    uint64_t late_total
+    int64_t late_most
+    epoll_event events[EVENTS]
+    char *buffer

@@ -1,9 +1,9 @@
 # What goes between Python and the thread of the probe engine, without locks. One writer and one reader each way.
 #
-# Down: commands, in order, through a chain of blocks. The writer adds blocks, the reader frees them: it is never full,
-# so nobody waits, and an idle queue is one block.
-# Up: a bitmap, one bit a target, beside the array that holds each target's outcome. The array is the truth; a bit says
-# "look there". It cannot overflow either, says nothing twice, and scanning 50,000 targets costs less than a microsecond.
+# Down: commands, in order, through a chain of blocks. The writer adds blocks, the reader frees them: it is never
+# full, so nobody waits, and an idle queue is one block.
+# Up: a bitmap, one bit a target, beside the array that holds each target's outcome. The array is the truth; a bit
+# says "look there". It cannot overflow either, says nothing twice, and 50,000 targets are scanned in a microsecond.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc

@@ -293,6 +293,20 @@ def test_reset_after_a_good_reply_is_a_failure(engine: ProbeEngine, serve: Calla
     assert (report.verdict, report.errno) == (Verdict.REFUSED, errno.ECONNRESET)
 
 
+@pytest.mark.parametrize("size", [1, 2_000_000])
+def test_a_reply_and_its_reset_in_one_event(engine: ProbeEngine, serve: Callable[..., Server], size: int) -> None:
+    """epoll tells of the reset once, with data still to read: it must not be waited for again."""
+
+    def script(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_000_000)
+        connection.recv(4096)
+        connection.sendall(OK + b"x" * size)
+        reset(connection)
+
+    report = probe(engine, http(serve(script).port, timeout=10 * S))
+    assert (report.verdict, report.errno) == (Verdict.REFUSED, errno.ECONNRESET)
+
+
 def test_reset_instead_of_a_reply(engine: ProbeEngine, serve: Callable[..., Server]) -> None:
     report = probe(engine, http(serve(reset).port))
     assert report.verdict is Verdict.REFUSED

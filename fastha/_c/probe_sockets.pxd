@@ -1,0 +1,183 @@
+# Where the sockets of the probe engine come from, and where they go.
+#
+# Each is put into epoll once, edge-triggered, and used again by connect(AF_UNSPEC): at once where the end of a probe
+# may be a reset (`close_rst`, the peer has closed first, there never was a connection); else we send our FIN and wait
+# for the peer's, which looks like close() on the wire. What is idle lies in the pool of its kind, last used first.
+
+from libc.errno cimport errno
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport free
+from posix.unistd cimport close
+
+from epoll cimport (
+    EPOLL_CTL_ADD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, SHUT_WR,
+    SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, epoll_ctl,
+    epoll_event, setsockopt, shutdown, sockaddr, socket, socket_disconnect, socket_reset_on_close,
+)
+from probe cimport CONNECTING, DEVICE, IDLE, LINGER, LINGERERS, LINGERING, SPARE, SWEEP, engine_t, flight_t, pool_t
+
+
+cdef inline int32_t take_socket(engine_t *engine, pool_t *pool, int *error) noexcept nogil:
+    """An idle socket of the pool, or a new one; -1 and an errno."""
+    cdef int32_t which
+    while pool.idle >= 0:
+        which = take_idle(engine, pool)
+        if not engine.flights[which].used or socket_disconnect(engine.flights[which].fd) == 0:
+            return which
+        discard(engine, which)
+    which = engine.empty
+    if which >= 0:
+        engine.empty = engine.flights[which].next
+    elif engine.entries < engine.most:
+        which = engine.entries
+        engine.entries += 1
+    else:
+        which = evict(engine)
+    engine.flights[which].fd = open_socket(pool, error)
+    engine.flights[which].target = -1
+    engine.flights[which].phase = IDLE
+    engine.flights[which].watched = 0
+    engine.flights[which].pool = pool
+    if engine.flights[which].fd < 0:
+        engine.flights[which].next = engine.empty
+        engine.empty = which
+        return -1
+    engine.opened += 1
+    engine.sockets_made += 1
+    if not pool.listed:
+        pool.listed = 1
+        pool.next = engine.pools
+        engine.pools = pool
+    return which
+
+
+cdef inline int32_t take_idle(engine_t *engine, pool_t *pool) noexcept nogil:
+    cdef int32_t which = pool.idle
+    pool.idle = engine.flights[which].next
+    pool.idle_count -= 1
+    if pool.idle_count < pool.least_idle:
+        pool.least_idle = pool.idle_count
+    return which
+
+
+cdef inline int32_t evict(engine_t *engine) noexcept nogil:
+    """All entries have sockets, but fewer than `most` are in flight: take one that another pool has no use for."""
+    cdef pool_t *pool = engine.pools
+    cdef int32_t which = 0
+    while pool != NULL and pool.idle < 0:
+        pool = pool.next
+    if pool != NULL:
+        which = take_idle(engine, pool)
+    else:
+        while engine.flights[which].phase != LINGERING:
+            which += 1
+        engine.lingering -= 1
+    close(engine.flights[which].fd)
+    engine.opened -= 1
+    return which
+
+
+cdef inline int open_socket(pool_t *pool, int *error) noexcept nogil:
+    cdef int one = 1
+    cdef int fd = socket(pool.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+    if fd < 0:
+        error[0] = errno
+        return -1
+    if (
+        (pool.mark and setsockopt(fd, SOL_SOCKET, SO_MARK, &pool.mark, sizeof(pool.mark)) < 0)
+        or (pool.device[0] and setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, pool.device, DEVICE) < 0)
+        # without this bind() takes a port for all destinations, and takes up to a millisecond for it
+        or (pool.source_size and not pool.fixed_port
+            and setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) < 0)
+        or (pool.fixed_port and setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+        or (pool.source_size and bind(fd, <sockaddr *> &pool.source, pool.source_size) < 0)
+    ):
+        error[0] = errno
+        close(fd)
+        return -1
+    return fd
+
+
+cdef inline int watch(engine_t *engine, int32_t which) noexcept nogil:
+    cdef epoll_event event
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+    event.data.u64 = <uint64_t> which
+    if epoll_ctl(engine.epoll, EPOLL_CTL_ADD, engine.flights[which].fd, &event) < 0:
+        return -1
+    engine.flights[which].watched = 1
+    return 0
+
+
+cdef inline void keep(engine_t *engine, int32_t which) noexcept nogil:
+    """Into its pool, for the next probe."""
+    cdef flight_t *flight = &engine.flights[which]
+    engine.recycled += 1
+    flight.phase = IDLE
+    flight.used = 1
+    flight.next = flight.pool.idle
+    flight.pool.idle = which
+    flight.pool.idle_count += 1
+
+
+cdef inline void discard(engine_t *engine, int32_t which) noexcept nogil:
+    cdef flight_t *flight = &engine.flights[which]
+    close(flight.fd)
+    flight.fd = -1
+    flight.phase = IDLE
+    flight.next = engine.empty
+    engine.empty = which
+    engine.opened -= 1
+
+
+cdef inline void unlist_hungry(engine_t *engine, int32_t which) noexcept nogil:
+    cdef int32_t *link = &engine.hungry
+    while link[0] >= 0:
+        if link[0] == which:
+            link[0] = engine.flights[which].next
+            break
+        link = &engine.flights[link[0]].next
+    engine.flights[which].hungry = 0
+
+
+cdef inline void land(engine_t *engine, int32_t which, bint reset) noexcept nogil:
+    """The probe is over: end its connection, with a reset or as close() would, and keep the socket if possible."""
+    cdef flight_t *flight = &engine.flights[which]
+    cdef bint again = engine.recycling and flight.watched and not flight.pool.fixed_port
+    if flight.hungry:
+        unlist_hungry(engine, which)
+    if flight.reply.head != NULL:
+        free(flight.reply.head)
+        flight.reply.head = NULL
+    flight.target = -1
+    engine.in_flight -= 1
+    if again and (reset or flight.reset_unseen or flight.phase == CONNECTING) and socket_disconnect(flight.fd) == 0:
+        keep(engine, which)
+        flight.used = 0
+    elif again and not reset and engine.lingering < LINGERERS and shutdown(flight.fd, SHUT_WR) == 0:
+        flight.phase = LINGERING
+        flight.until = engine.now + LINGER
+        engine.lingering += 1
+    else:
+        if reset:
+            socket_reset_on_close(flight.fd)
+        discard(engine, which)
+
+
+cdef inline void sweep(engine_t *engine) noexcept nogil:
+    """Now and then: close the sockets that nobody has needed since the last time, and those that linger for long."""
+    cdef pool_t *pool = engine.pools
+    cdef int32_t which
+    for which in range(engine.entries):
+        if not engine.lingering:
+            break
+        if engine.flights[which].phase == LINGERING and engine.flights[which].until < engine.now:
+            engine.lingering -= 1
+            discard(engine, which)
+    if engine.now - engine.swept < <int64_t> SWEEP * 1_000_000_000:
+        return
+    engine.swept = engine.now
+    while pool != NULL:
+        while pool.least_idle > SPARE:
+            discard(engine, take_idle(engine, pool))
+        pool.least_idle = pool.idle_count
+        pool = pool.next
