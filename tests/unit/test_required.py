@@ -26,9 +26,7 @@ def run(tmp_path: Path, required: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize(
-    "required", ["test_it.py", "test_it.py 4  # all", "test_it.py::test_one\n# nothing more"]
-)
+@pytest.mark.parametrize("required", ["test_it.py", "test_it.py 4  # all", "test_it.py::test_one\n# nothing more"])
 def test_what_is_required_ran(tmp_path: Path, required: str) -> None:
     done = run(tmp_path, required)
     assert done.returncode == 0, done.stdout + done.stderr
