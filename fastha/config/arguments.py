@@ -7,7 +7,7 @@ said through the `Reading`. `describe` is the argument as the keyword reference 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from fastha.config.diagnostics import Exit, Report, closest
 from fastha.config.source import Line
@@ -243,15 +243,18 @@ class Text(Argument):
     required: str = "error"
     longest: int = 0
     refuse: bool = False
-    extra: bool = True
-    """Whether further words are passed over silently."""
+    further: Literal["", "note", "error"] = ""
+    """What further words are: passed over, passed over and remarked on, or an error that costs the line."""
     omitted: Any = None
 
     def read(self, r: Reading) -> Any:
         if len(r.words) < 2 and not self.required:
             return self.omitted
-        if len(r.words) > 2 and not self.extra:
-            r.error(f"'{r.words[0]}' takes one value; '{r.words[2]}' is ignored", 2)
+        if len(r.words) > 2 and self.further == "error":
+            r.error(f"'{r.words[0]}' takes one value, and not '{r.words[2]}' too; the line is ignored", 2)
+            return DROP
+        if len(r.words) > 2 and self.further == "note":
+            r.note(f"'{r.words[0]}' takes one value; '{r.words[2]}' is ignored", 2)
         return Argument.read(self, r)
 
     def value(self, r: Reading, text: str, at: int) -> Any:

@@ -84,8 +84,16 @@ def _names(r: Reading) -> Any:
     return [NameLine(r.line, name, at) for at, name in enumerate(r.words)]
 
 
-def _address(r: Reading) -> Any:
-    """ADDRESS[/LEN] and options."""
+def _virtual_address(r: Reading) -> Any:
+    return _address(r, "track_group")
+
+
+def _static_address(r: Reading) -> Any:
+    return _address(r, "use_vmac")
+
+
+def _address(r: Reading, foreign: str) -> Any:
+    """ADDRESS[/LEN] and options, except the one that is foreign here."""
     text, slash, length = r.words[0].partition("/")
     try:
         address = parse_address(text)
@@ -101,16 +109,16 @@ def _address(r: Reading) -> Any:
         else:
             r.error(f"'{length}' is no prefix length of 0..{full}; {full} is used", 0)
     result = AddressLine(line=r.line, address=address, prefixlen=prefixlen, options={})
-    return DROP if _address_options(r, result) is DROP else result
+    return DROP if _address_options(r, result, foreign) is DROP else result
 
 
-def _address_options(r: Reading, result: AddressLine) -> Any:
+def _address_options(r: Reading, result: AddressLine, foreign: str) -> Any:
     options, at = result.options, 1
     v6 = result.family == 6
     while at < len(r.words):
         name = r.words[at]
         word = ADDRESS_LINE.index.get(name)
-        if word is None:
+        if word is None or name == foreign:
             r.error(
                 f"unknown word '{name}' for an address; it is ignored",
                 at,
@@ -338,7 +346,8 @@ TRACK_READERS: dict[str, Callable[[Reading], Any]] = {
 }
 LINE_READERS: dict[str, Callable[[Reading], Any]] = {
     "name": _names,
-    "address": _address,
+    "address": _virtual_address,
+    "static address": _static_address,
     "peer": _unicast_peer,
     "delays": _delays,
     "linkbeat": _linkbeat,

@@ -102,6 +102,9 @@ class Parser:
         if value is DROP:
             return
         setting = word.setting
+        if word.settled and node.has(setting) and node.maybe(setting) != value and value in word.settled:
+            reading.error(f"'{word.name}' was {node.maybe(setting)} before; {value} is ignored")
+            return
         if word.repeat is Repeat.MANY:
             before = node.values.get(setting)
             node.values[setting] = ([*before[0], value] if before else [value], line)

@@ -190,6 +190,8 @@ def route(r: Reading) -> Any:
         if word is None and "to" not in found:
             if name in ROUTE_TYPES and "type" not in found:
                 found["type"] = (name, at)
+                if at + 1 < len(r.words) and r.words[at + 1] == "to":
+                    options.lose(f"'to' cannot follow '{name}'", at + 1)
             else:
                 value = options.prefix(name, at)
                 found["to"] = (value, at)
@@ -215,7 +217,15 @@ def route(r: Reading) -> Any:
     if not options.lost and "to" not in found:
         options.lose("a route needs a destination", 0)
     _families(options)
+    _untracked_protocol(options)
     return DROP if options.lost else options.result
+
+
+def _untracked_protocol(options: _Options) -> None:
+    """What is tracked carries keepalived's own protocol number."""
+    found = options.result.options
+    if "protocol" in found and "no_track" not in found and str(found["protocol"][0]) not in {"18", "keepalived"}:
+        options.r.error("'protocol' needs no_track; it is ignored", found["protocol"][1])
 
 
 def _families(options: _Options) -> None:
@@ -261,4 +271,5 @@ def rule(r: Reading) -> Any:
             options.lose("'goto' needs a preference", found["goto"][1])
         else:
             r.error("a rule without a preference gets 16384 and downwards, which is probably not meant", 0)
+    _untracked_protocol(options)
     return DROP if options.lost else options.result

@@ -15,7 +15,7 @@ from fastha.config.arguments import (
     one_of,
 )
 from fastha.config.schema.entry import Block, Repeat, Status, Word
-from fastha.config.schema.http import digest, hex_octets, reply_pattern, stack, status_codes
+from fastha.config.schema.http import digest, domain_name, hex_octets, reply_pattern, stack, status_codes
 from fastha.config.schema.weights import file_check_weight
 from fastha.config.script import Account, Script
 
@@ -221,7 +221,7 @@ URL = (
         for name, arguments, default, effect, example in (
             (
                 "regex",
-                Text("PATTERN", extra=False, required="note"),
+                Text("PATTERN", further="error", required="note"),
                 "none",
                 "Pattern (PCRE2) that the body must contain.",
                 'regex "all is well"',
@@ -432,7 +432,7 @@ DNS_CHECK = Block(
             ),
             Word(
                 name="name",
-                arguments=Text("NAME"),
+                arguments=Custom(domain_name, "NAME"),
                 default="the root",
                 effect="Name asked for.",
                 repeat=Repeat.FIRST,
@@ -510,7 +510,7 @@ BFD_CHECK = Block(
         (
             Word(
                 name="name",
-                arguments=Text("NAME", extra=False),
+                arguments=Text("NAME", further="error"),
                 default="none; needed",
                 effect="The session, defined before with bfd_instance.",
                 example="name peer1",

@@ -58,6 +58,8 @@ class Word:
     """What to write instead; using the word is then reported."""
     tolerated: bool = False
     """Deprecated, and said to be, but no reason to fail a test of the file."""
+    settled: frozenset[object] = frozenset()
+    """Values that cannot take back another one given before."""
     unique: bool = False
     """A block with a name that only one may have; a further one is skipped."""
     after: tuple[str, frozenset[str], str] | None = None

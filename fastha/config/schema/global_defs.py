@@ -144,7 +144,7 @@ MAIL = (
     ),
     Word(
         name="notification_email_from",
-        arguments=Text("ADDRESS", extra=False),
+        arguments=Text("ADDRESS", further="note"),
         default="keepalived@ the host name",
         effect="Sender of the mails.",
         example="notification_email_from lvs@example.net",
@@ -844,7 +844,7 @@ FILES = (
     ),
     Word(
         name="reload_time_file",
-        arguments=Text("PATH", extra=False),
+        arguments=Text("PATH", further="error"),
         default="none",
         effect="File that names a time at which to reload.",
         status=PENDING,
@@ -921,21 +921,21 @@ FILES = (
             ),
             (
                 "state_dump_file",
-                Text("PATH", extra=False),
+                Text("PATH", further="error"),
                 "keepalived.data",
                 "Where the state dump goes.",
                 "state_dump_file /tmp/state",
             ),
             (
                 "stats_dump_file",
-                Text("PATH", extra=False),
+                Text("PATH", further="error"),
                 "keepalived.stats",
                 "Where the statistics go.",
                 "stats_dump_file /tmp/stats",
             ),
             (
                 "json_dump_file",
-                Text("PATH", extra=False),
+                Text("PATH", further="error"),
                 "keepalived.json",
                 "Where the JSON dump goes.",
                 "json_dump_file /tmp/json",
@@ -945,7 +945,7 @@ FILES = (
     *(
         Word(
             name=name,
-            arguments=Text("DIRECTORY", extra=False),
+            arguments=Text("DIRECTORY", further="error"),
             default=default,
             effect="Where iproute2's names of tables and scopes are read from.",
             status=PENDING,
@@ -957,7 +957,7 @@ FILES = (
 )
 
 AGENTS = (
-    _snmp("snmp_socket", "Where the SNMP master agent listens.", Text("ADDRESS", extra=False), "the library's"),
+    _snmp("snmp_socket", "Where the SNMP master agent listens.", Text("ADDRESS", further="error"), "the library's"),
     _snmp("enable_traps", "SNMP traps are sent."),
     _snmp("enable_snmp_vrrp", "The VRRP part of the keepalived MIB is served."),
     _snmp("enable_snmp_keepalived", "Older spelling of enable_snmp_vrrp."),

@@ -1,4 +1,4 @@
-"""Digests, status codes, hexadecimal octets."""
+"""Digests, status codes, hexadecimal octets, domain names."""
 
 import re
 from typing import Any
@@ -75,3 +75,12 @@ def stack(r: Reading) -> Any:
         r.error(f"{start} is above {most}; the line is ignored")
         return DROP
     return start, most
+
+
+def domain_name(r: Reading) -> Any:
+    """A name without empty labels; a dot at its end is allowed."""
+    name: str = r.words[1]
+    if name != "." and "" in name.removesuffix(".").split("."):
+        r.error(f"'{name}' has an empty label; the line is ignored")
+        return DROP
+    return name

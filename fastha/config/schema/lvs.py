@@ -169,7 +169,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="snmp_name",
-            arguments=Text("NAME", extra=False),
+            arguments=Text("NAME", further="error"),
             default="none",
             effect="Name shown over SNMP.",
             status=PENDING,
@@ -340,7 +340,7 @@ REAL_SERVER = Block(
         ),
         Word(
             name="snmp_name",
-            arguments=Text("NAME", extra=False),
+            arguments=Text("NAME", further="error"),
             default="none",
             effect="Name shown over SNMP.",
             status=PENDING,

@@ -58,7 +58,7 @@ def virtual_address(r: Reading) -> Any:
             return DROP
         if kind == "group":
             return VirtualKey(group=r.words[2])
-        mark = Integer(0, UINT, "MARK").value(r, r.words[2], 2)
+        mark = Integer(1, UINT, "MARK").value(r, r.words[2], 2)
         return DROP if mark is DROP else VirtualKey(fwmark=mark, marked=True)
     address = _address(r, 1, "virtual server")
     port = PORT.value(r, r.words[2], 2) if len(r.words) > 2 else 0

@@ -121,6 +121,7 @@ ELECTION = (
     Word(
         name="state",
         arguments=Choice(one_of(["MASTER", "BACKUP"]), otherwise="BACKUP", what="state"),
+        settled=frozenset({"BACKUP"}),
         default="BACKUP; MASTER with priority 255",
         effect="What this router would like to be at first. The election decides: a MASTER below priority 255 starts "
         "as backup too.",
@@ -145,6 +146,7 @@ ELECTION = (
     Word(
         name="version",
         arguments=Integer(2, 3, "VERSION", strict=False),
+        settled=frozenset({2, 3}),
         default="vrrp_version; 3 for IPv6",
         effect="Protocol version: 2 (RFC 3768) or 3 (RFC 5798).",
         example="version 3",
@@ -697,7 +699,7 @@ BLOCKS = (
     Block(path="unicast_peer", line="peer"),
     Block(path="virtual_ipaddress", line="address"),
     Block(path="virtual_ipaddress_excluded", line="address"),
-    Block(path="static_ipaddress", line="address"),
+    Block(path="static_ipaddress", line="static address"),
     Block(path="virtual_routes", line="route"),
     Block(path="static_routes", line="route"),
     Block(path="virtual_rules", line="rule"),

@@ -55,8 +55,6 @@ def virtual_addresses(
 def static_addresses(ctx: Context) -> tuple[VirtualAddress, ...]:
     """static_ipaddress, at default_interface where none is named."""
     default = str(ctx.defs.get("default_interface", "eth0"))
-    if ctx.defs.has("default_interface"):
-        ctx.interface(default, "default_interface", ctx.defs.line_of("default_interface"))
     result: list[VirtualAddress] = []
     for item in ctx.root.entries("static_ipaddress"):
         dev = item.dev or default

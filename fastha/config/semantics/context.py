@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastha.config.diagnostics import Report
+from fastha.config.diagnostics import Exit, Report
 from fastha.config.host import Host
 from fastha.config.schema.tables import BLOCKS
 from fastha.config.source import Line
@@ -42,6 +42,15 @@ class Context:
             line,
             word,
             suggestion=f"interfaces here: {', '.join(known[:12])}; or set dynamic_interfaces in global_defs",
+        )
+        return False
+
+    def polled_interface(self, name: str, what: str, line: Line) -> bool:
+        """The same for what keepalived complains about in its own way, and then goes on without."""
+        if name in self.host.interfaces() or self.dynamic:
+            return True
+        self.report.error(
+            f"interface {name} of {what} does not exist; it is ignored", line, 0, exit_code=Exit.CANNOT_RUN
         )
         return False
 

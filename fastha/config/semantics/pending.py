@@ -7,13 +7,22 @@ from fastha.config.tree import Node
 
 def check_pending(ctx: Context) -> None:
     """Reports what does not fit in blocks that come to nothing yet."""
+    peers: set[tuple[object, object]] = set()
     for node in ctx.root.blocks("bfd_instance"):
         _bfd(ctx, node)
+        pair = (node.maybe("source_ip"), node.maybe("neighbor_ip"))
+        if pair[1] is not None and pair in peers:
+            ctx.error(
+                f"bfd_instance {node.header}: {pair[1]} is the neighbour of another one; it is dropped", node.line
+            )
+        peers.add(pair)
+    for node in ctx.root.blocks("SSL")[1:]:
+        ctx.error("a second SSL block; it replaces the first", node.line)
     for node in ctx.root.blocks("garp_group"):
         _garp_group(ctx, node)
     for node in ctx.root.blocks("linkbeat_interfaces"):
         for item in node.items:
-            ctx.interface(item.name, "linkbeat_interfaces", item.line, 0)
+            ctx.polled_interface(item.name, "linkbeat_interfaces", item.line)
     _vmac_names(ctx)
     _sync_daemon(ctx)
     group = ctx.defs.maybe("vrrp_mcast_group6")
@@ -47,17 +56,25 @@ def _garp_group(ctx: Context, node: Node) -> None:
 def _vmac_names(ctx: Context) -> None:
     used: dict[str, str] = {}
     for node in ctx.root.blocks("vrrp_instance"):
-        options = node.maybe("use_vmac") or node.maybe("use_ipvlan")
-        name = options.get("name") if options else None
-        if name is None:
+        word = "use_vmac" if node.has("use_vmac") else "use_ipvlan"
+        options = node.maybe(word)
+        if options is None:
             continue
+        line = node.line_of(word)
+        name = options.get("name")
         if name in used:
-            word = "use_vmac" if node.has("use_vmac") else "use_ipvlan"
-            ctx.error(f"{node.header}: {used[name]} already uses the name {name}; it is ignored", node.line_of(word))
-        used.setdefault(name, node.header)
+            ctx.error(f"{node.header}: {used[name]} already uses the name {name}; it is ignored", line)
+        if name is not None:
+            used.setdefault(name, node.header)
         if node.has("promote_secondaries"):
-            line = node.line_of("promote_secondaries")
-            ctx.error(f"{node.header}: promote_secondaries is always set with a virtual MAC; it is ignored", line)
+            ctx.error(
+                f"{node.header}: promote_secondaries is always set with an interface of its own; it is ignored",
+                node.line_of("promote_secondaries"),
+            )
+        first = next(iter(node.entries("virtual_ipaddress")), None)
+        addressed = "address" in options or node.has("source")
+        if word == "use_ipvlan" and not addressed and (first is None or first.family == 4):
+            ctx.error(f"{node.header}: use_ipvlan needs an address of its own for IPv4", line)
 
 
 def _sync_daemon(ctx: Context) -> None:

@@ -102,6 +102,7 @@ def _groups(
             "track_interfaces": track_interfaces(ctx, group, what),
         }
         tracking.references(group, "bfd", "track_bfd", what)
+        _tracked_twice(ctx, group, [by_name[name] for name in members])
         owners = [name for name in members if by_name[name].owner]
         if owners and len(owners) < len(members):
             ctx.error(
@@ -117,6 +118,18 @@ def _groups(
                 )
             )
     return tuple(result)
+
+
+def _tracked_twice(ctx: Context, group: Node, members: list[VrrpInstance]) -> None:
+    """An interface is tracked by the group or by the member, not by both; a member tracks its own anyway."""
+    for item in group.entries("track_interface"):
+        for member in members:
+            if item.name == member.interface or item.name in {track.name for track in member.track_interfaces}:
+                ctx.error(
+                    f"vrrp_sync_group {group.header} tracks {item.name}, and so does its member {member.name}",
+                    item.line,
+                    suggestion="leave it to one of them",
+                )
 
 
 def _distinct(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) -> None:
@@ -143,19 +156,20 @@ def _distinct(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) ->
 
 
 def _track_groups(ctx: Context, known: set[str]) -> None:
+    note = ctx.report.note
     for node in ctx.root.blocks("track_group"):
         names = node.entries("group")
         for item in names:
             if item.name not in known:
-                ctx.error(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
+                note(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
         if not any(item.name in known for item in names):
-            ctx.error(f"track_group {node.header} has no members; it is removed", node.line, 1)
+            note(f"track_group {node.header} has no members; it is removed", node.line, 1)
 
 
 def _interface_delays(ctx: Context) -> dict[str, tuple[Ns, Ns]]:
     result = {}
     for item in ctx.root.entries("interface_up_down_delays"):
-        if ctx.interface(item.interface, "interface_up_down_delays", item.line, 0):
+        if ctx.polled_interface(item.interface, "interface_up_down_delays", item.line):
             result[item.interface] = (item.down, item.up)
     return result
 

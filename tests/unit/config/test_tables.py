@@ -37,6 +37,7 @@ AROUND = {
     "SMTP_CHECK.host": CHECK.replace("BODY", "SMTP_CHECK {\nhost {\nBODY\n}\n}"),
     "SSL": "SSL {\nBODY\n}",
     "address line": INSTANCE.replace("BODY", "virtual_ipaddress_excluded {\nBODY\n}"),
+    "static address": "static_ipaddress {\nBODY\n}",
     "unicast_peer line": INSTANCE.replace("BODY", "unicast_peer {\nBODY\n}"),
     "track line": INSTANCE.replace("BODY", "track_script {\nBODY\n}"),
     "route line": INSTANCE.replace("BODY", "virtual_routes {\nBODY\n}"),
@@ -85,7 +86,9 @@ def test_its_example_is_read_without_complaint(block: Block, word: Word) -> None
         and "preference" not in example
     ):
         example += " priority 100"
-    text = AROUND[block.path].replace("BODY", f"{NEEDS[word.name]}\n{example}" if word.name in NEEDS else example)
+    text = AROUND[
+        "static address" if word.name == "track_group" and block.path == "address line" else block.path
+    ].replace("BODY", f"{NEEDS[word.name]}\n{example}" if word.name in NEEDS else example)
     machine = Machine(files={MAIN: text.encode()})
     report = Report()
     source = Preprocessor(machine, "lvs1", report)
