@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 Move = tuple["Instance", Input, str]
 
+NOT_ALL_MASTER = "its sync group is not all master"
+BEGIN = {
+    State.INIT: (Input.START, "started"),
+    State.BACKUP: (Input.PULLED_BACKUP, ""),
+    State.MASTER: (Input.PULLED_BACKUP, NOT_ALL_MASTER),
+    State.FAULT: (Input.CLEAR, "no reason for FAULT left"),
+}
+"""What brings a member to BACKUP when its group begins."""
+
 
 class Group:
     def __init__(self, plan: SyncGroup | None, members: list[Instance], world: World) -> None:
@@ -38,7 +47,8 @@ class Group:
     # --------------------------------------------------------------------------------- joint transitions
 
     def start(self, now: Ns, resume: frozenset[str] = frozenset()) -> None:
-        """Members that are in INIT begin, unless a tracker that decides about FAULT has no result yet."""
+        """Members that are in INIT begin, unless a tracker that decides about FAULT has no result yet. Others, which a
+        reload put beside them, fall in with them."""
         reasons = {m: m.faults() for m in self.members}
         pending = [name for m in self.members for name in m.assessment.pending]
         if any(reasons.values()):
@@ -47,11 +57,11 @@ class Group:
             self._move(State.MASTER, [(m, Input.RESUME, "was master before a restart") for m in self.members], now)
         elif pending:
             self._hold(pending, now)
-        elif all(m.effective == OWNER for m in self.members):
+        elif all(m.effective == OWNER and m.state is State.INIT for m in self.members):
             for member in self.members:
                 member.take(Input.START_OWNER, now, "address owner")
         else:
-            self._move(State.BACKUP, [(m, Input.START, "started") for m in self.members], now)
+            self._move(State.BACKUP, [(m, *BEGIN[m.state]) for m in self.members], now)
 
     def settle(self, now: Ns) -> None:
         """After trackers or interfaces changed: to FAULT, out of it, or on from INIT."""
@@ -59,10 +69,14 @@ class Group:
             self.start(now)
             return
         reasons = {m: m.faults() for m in self.members}
+        pending = [name for m in self.members for name in m.assessment.pending]
         if any(reasons.values()):
             self._fault(reasons, now)
-        elif not any(m.assessment.pending for m in self.members):
-            self._move(State.BACKUP, [(m, Input.CLEAR, "no reason for FAULT left") for m in self.members], now)
+        elif not pending:
+            self._move(State.BACKUP, [(m, *BEGIN[State.FAULT]) for m in self.members], now)
+        elif any(m.state is State.FAULT for m in self.members):
+            # a reload put a running member beside one that has to wait for a result
+            self._move(State.FAULT, [(m, Input.PULLED_FAULT, waiting_for(pending)) for m in self.members], now)
 
     def timeout(self, member: Instance, now: Ns) -> None:
         """The master of a member is down. The group follows when it is so for everybody; until then the member keeps
@@ -89,23 +103,24 @@ class Group:
         self._move(State.BACKUP, moves, now, told=False)
 
     def after_reload(self, now: Ns) -> None:
-        """Members that came together by a reload agree: a master whose group is not all master steps back, to return
-        soon if nobody else speaks."""
+        """Members that came together by a reload agree: masters whose group is not all master step back, to return soon
+        if nobody else speaks."""
+        masters = [m for m in self.members if m.state is State.MASTER]
         self.settle(now)
         states = {m.state for m in self.members}
-        if State.MASTER in states and len(states) > 1:
-            for member in self.members:
-                if member.take(Input.PULLED_BACKUP, now, "its sync group is not all master"):
-                    wait = member.plan.adver_int + minimum_skew(member.plan.version, member.plan.adver_int)
-                    member.listen(now + wait)
-            self._enter(State.BACKUP)
-        elif self.plan is not None and len(states) == 1 and (state := states.pop()) is not State.INIT:
-            self._enter(state)
+        if states == {State.MASTER}:
+            self._enter(State.MASTER)
+        elif State.MASTER in states:
+            self._move(State.BACKUP, [(m, Input.PULLED_BACKUP, NOT_ALL_MASTER) for m in masters], now)
+        for member in masters:
+            if member.state is State.BACKUP:
+                wait = member.plan.adver_int + minimum_skew(member.plan.version, member.plan.adver_int)
+                member.listen(now + wait)
 
     # --------------------------------------------------------------------------------------------- parts
 
     def _hold(self, pending: list[str], now: Ns) -> None:
-        reason = f"waiting for the first result of {', '.join(dict.fromkeys(pending))}"
+        reason = waiting_for(pending)
         for member in self.members:
             if member.reason != reason:
                 member.take(Input.HOLD, now, reason)
@@ -145,3 +160,7 @@ class Group:
         self.state = state
         if told:
             self._world.out.append(Tell("GROUP", self.plan.name, state.value, 0))
+
+
+def waiting_for(pending: list[str]) -> str:
+    return f"waiting for the first result of {', '.join(dict.fromkeys(pending))}"

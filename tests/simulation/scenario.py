@@ -101,10 +101,13 @@ class Story:
             priorities[self.random.randrange(self.size)] = 255
         return priorities
 
-    def plan(self, number: int, *, priority: int | None = None, spare: bool = False) -> VrrpPlan:
-        """The configuration of a node. `spare`: with one more address per instance."""
-        instances = tuple(self.instance(r, number, priority, spare=spare) for r in self.routers)
-        groups = (SyncGroup(name="G", members=tuple(r.name for r in self.routers)),) if self.grouped else ()
+    def plan(self, number: int, *, priority: int | None = None, spare: bool = False, other: bool = False) -> VrrpPlan:
+        """The configuration of a node. `spare`: with one more address per instance; `other`: without the first router
+        if there are several, and the group where there is none or the other way round."""
+        routers = self.routers[1:] if other and len(self.routers) > 1 else self.routers
+        instances = tuple(self.instance(r, number, priority, spare=spare) for r in routers)
+        grouped = self.grouped is not other
+        groups = (SyncGroup(name="G", members=tuple(r.name for r in routers)),) if grouped else ()
         return VrrpPlan(instances=instances, sync_groups=groups)
 
     def instance(self, router: Router, number: int, priority: int | None, *, spare: bool) -> VrrpInstance:
@@ -262,7 +265,12 @@ class Story:
 
     def reload(self, node: Node) -> None:
         priority = self.random.choice((None, self.random.randrange(1, 255)))
-        node.plan = self.plan(node.number, priority=priority, spare=self.random.random() < 0.5)
+        node.plan = self.plan(
+            node.number,
+            priority=priority,
+            spare=self.random.random() < 0.5,
+            other=self.random.random() < 0.3,
+        )
         node.tell(events.Reload(node.plan))
 
     # ------------------------------------------------------------------------------------------- healing

@@ -143,6 +143,7 @@ def test_resume_takes_the_whole_group_or_nobody() -> None:
 def test_a_group_of_one_works() -> None:
     bench = Bench(instance("A"), groups=(SyncGroup(name="G", members=("A", "nobody")),)).master()
     assert bench.told() == [("A", "MASTER"), ("G", "MASTER")]
+    assert bench.hear(200).told() == [("A", "BACKUP"), ("G", "BACKUP")]
 
 
 def test_snapshot_of_a_group() -> None:

@@ -141,6 +141,52 @@ def test_a_master_in_a_group_that_is_not_all_master_steps_back_to_return_soon() 
     reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
     assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
     assert bench.order(0).deadline == bench.now + S + 3_906_000
+    assert bench.told() == [("A", "BACKUP"), ("B", "BACKUP"), ("G", "BACKUP")]
+
+
+def test_a_group_in_fault_takes_a_new_master_along() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52, track_interfaces=(Track(name="eth7"),))
+    bench = Bench(a, b).start().down(0)
+    assert bench.core.states() == {"A": "MASTER", "B": "FAULT"}
+    reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
+    assert bench.core.states() == {"A": "FAULT", "B": "FAULT"}
+    assert bench.told() == [("A", "FAULT"), ("G", "FAULT")]
+
+
+def test_a_new_member_begins_with_one_whose_fault_ends() -> None:
+    bench = Bench(instance("A", track_interfaces=(Track(name="eth7"),))).start()
+    assert bench.state == "FAULT"
+    group = (SyncGroup(name="G", members=("A", "B")),)
+    reload(bench, instance("A"), instance("B", virtual_router_id=52), sync_groups=group)
+    assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
+
+
+def test_an_owner_begins_with_another_whose_fault_ends_the_ordinary_way() -> None:
+    bench = Bench(instance("A", priority=255, track_interfaces=(Track(name="eth7"),))).start()
+    group = (SyncGroup(name="G", members=("A", "B")),)
+    b = instance("B", priority=255, virtual_router_id=52)
+    reload(bench, instance("A", priority=255), b, sync_groups=group)
+    assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
+
+
+def test_a_running_member_waits_in_fault_with_one_that_has_no_result_yet() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52, track_interfaces=(Track(name="eth7"),))
+    bench = Bench(a, b).start()
+    b = instance("B", virtual_router_id=52, track_scripts=(Track(name="chk"),))
+    reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
+    assert bench.core.states() == {"A": "FAULT", "B": "FAULT"}
+    bench.say(events.ScriptResult("chk", up=True))
+    assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
+
+
+def test_a_master_and_a_backup_that_come_together_are_backup() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52)
+    bench = Bench(a, b).start().down(0)
+    reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
+    assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
+    assert bench.order(0).deadline == bench.now + S + 3_906_000
+    assert bench.order(1).deadline == bench.now + bench[1].master_down_interval
+    assert bench.told() == [("A", "BACKUP"), ("G", "BACKUP")]
 
 
 def test_masters_that_come_together_stay_masters() -> None:
