@@ -13,6 +13,8 @@ SEQUENCE = re.compile(r"~(SEQx?|LST)[ \t]*\(")
 MAX_ROUNDS = 64
 """Expansions of one line before it is taken for a definition that refers to itself."""
 MAX_REPEATS = 100_000
+MAX_LINE = 1023
+"""Longest line in bytes, as in keepalived."""
 
 
 class Definitions:
@@ -34,10 +36,13 @@ class Definitions:
         """
         tail: list[str] = []
         for _ in range(MAX_ROUNDS):
-            text, more, changed = self._round(text, directory)
-            tail = more + tail
+            expanded, more, changed = self._round(text, directory)
             if not changed:
                 return [text, *tail]
+            if len(expanded) > MAX_LINE:
+                self._complain(f"expanded, the line is longer than {MAX_LINE} bytes; it is not expanded")
+                return [text, *tail]
+            text, tail = expanded, more + tail
         self._complain("a definition refers to itself")
         return [text, *tail]
 

@@ -4,18 +4,20 @@ Nearly every line of a real file needs none of this. Such a line is split once p
 their words, which the parser uses to read a repeated statement only once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fastha.config.diagnostics import Exit, Report
-from fastha.config.expand import DEFINITION, Definitions
+from fastha.config.expand import DEFINITION, MAX_LINE, Definitions
 from fastha.config.host import Host
 from fastha.config.lexer import split, strip_comment
 from fastha.config.source import Line, SourceFile
 
-MAX_LINE = 1023
-"""Longest line in bytes, as in keepalived."""
 MAX_INCLUDES = 64
 """Depth of includes before they are taken for a circle."""
+MAX_NESTING = 64
+"""Depth of definitions and repetitions inside each other."""
+MAX_LINES = 5_000_000
+"""Logical lines of a whole configuration; repetitions inside repetitions soon make more."""
 
 READ, MATCH, WILDCARD, BRACE = "read", "match", "wildcard_match", "brace_match"
 CHECKS = (READ, MATCH, WILDCARD, BRACE)
@@ -42,6 +44,7 @@ class Preprocessor:
         self._cache: dict[str, Segments | None] = {}
         self._checks: frozenset[str] = frozenset()
         self._depth = 0
+        self._nesting = 0
         self._at: Line | None = None
         """The line that a complaint is about."""
 
@@ -97,13 +100,13 @@ class Preprocessor:
 
     def _hard(self, text: str, file: SourceFile, number: int, body: list[str]) -> str | None:
         """A line that needs more than splitting. Returns the name of a definition that goes on in the next lines."""
-        for _ in range(MAX_INCLUDES):
+        for _ in range(MAX_NESTING):
             if text.startswith("@"):
-                head, _, text = text.replace("\t", " ").partition(" ")
+                head, *rest = text.split(None, 1)
                 negated = head.startswith("@^")
-                if (head[2 if negated else 1 :] == self._config_id) == negated:
+                if not rest or (head[2 if negated else 1 :] == self._config_id) == negated:
                     return None
-                text = text.strip()
+                text = rest[0]
             definition = DEFINITION.match(text)
             if definition:
                 del body[:]
@@ -118,8 +121,7 @@ class Preprocessor:
                 break
             expanded = self._definitions.expand(text, file.directory)
             if len(expanded) > 1:
-                for line in expanded:
-                    self._hard(strip_comment(line).strip(), file, number, body)
+                self._nested(expanded, file, number, body)
                 return None
             if expanded[0] == text:
                 break
@@ -129,10 +131,24 @@ class Preprocessor:
 
     def _repeat(self, text: str, file: SourceFile, number: int, body: list[str]) -> None:
         try:
-            for line in self._definitions.repeat(text, file.directory):
-                self._hard(line, file, number, body)
+            self._nested(self._definitions.repeat(text, file.directory), file, number, body)
         except ValueError as error:
             self._complain(f"{error}; the line is ignored")
+
+    def _nested(self, lines: Iterable[str], file: SourceFile, number: int, body: list[str]) -> None:
+        """The lines that came out of one line."""
+        if self._nesting >= MAX_NESTING:
+            self._complain(f"definitions are nested deeper than {MAX_NESTING}; is one part of itself?")
+            return
+        self._nesting += 1
+        try:
+            for line in lines:
+                if len(self.lines) > MAX_LINES:
+                    self._complain(f"more than {MAX_LINES} lines; the rest is ignored")
+                    break
+                self._hard(strip_comment(line).strip(), file, number, body)
+        finally:
+            self._nesting -= 1
 
     def _statement(self, text: str, file: SourceFile, number: int) -> None:
         """An expanded line: an include, or words."""

@@ -101,6 +101,17 @@ def test_a_definition_that_refers_to_itself_ends() -> None:
     assert any("refers to itself" in message for message in errors(loaded))
 
 
+def test_a_definition_that_is_part_of_itself_ends() -> None:
+    loaded = read("$A=\\\nx \\\n$A\n$A\n")
+    assert any("nested deeper" in message for message in errors(loaded))
+
+
+def test_definitions_do_not_grow_without_bound() -> None:
+    doubling = "$A=xxxxxxxx\n" + "".join(f"${chr(66 + n)}=${{{chr(65 + n)}}}${{{chr(65 + n)}}}\n" for n in range(20))
+    loaded = read(doubling + "${T}\n")
+    assert any("longer than 1023" in message for message in errors(loaded))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
