@@ -32,8 +32,9 @@ from advert cimport (
     BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE, COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND,
     COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND, COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE,
     EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, HEARTBEAT, LATENESS_BOUNDS, MODE_SPEAK, RECEIVE_FAILED,
-    RECEIVE_SIZE, SHORTEST, TIMER_DATA, TURNS, WAKE_DATA, after, binding_t, command_t, count, datagram_t, engine_t,
-    event_t, expected_of, frame_t, frames_t, instance_t, mode_of, order_t, packet_t, packets_of, peers_of, socket_t
+    RECEIVE_SIZE, SHORTEST, SHORTEST_INTERVAL, TIMER_DATA, TURNS, WAKE_DATA, after, binding_t, command_t, count,
+    datagram_t, engine_t, event_t, expected_of, frame_t, frames_t, instance_t, mode_of, order_t, packet_t,
+    packets_of, peers_of, socket_t
 )
 from advert_io cimport dissect, flush, send_frames, send_packets
 from advert_rules cimport fire, hear, overflowed, resume, schedule, was_away
@@ -129,6 +130,8 @@ cdef void take_binding(engine_t *e, int32_t instance, binding_t *binding) noexce
     cdef int32_t *first
     leave_socket(e, instance)
     free(one.binding)
+    if binding.listener >= 0 and e.sockets[binding.listener] == NULL:
+        binding.listener = -1
     one.binding = binding
     one.next_same = -1
     if instance >= e.used:
@@ -292,7 +295,7 @@ cdef void run(engine_t *e) noexcept nogil:
                 eventfd_read(e.wake, &number)
         more = take_commands(e, COMMANDS_A_TURN)
         drain_ready(e, ready, BATCH, got)
-        if e.turn > wanted > 0:
+        if wanted > 0 and e.turn - wanted > SHORTEST_INTERVAL:
             was_away(e, e.turn - wanted)
         fire(e)
         send_frames(e)
@@ -742,8 +745,11 @@ cdef class AdvertEngine:
 
     def unknown_vrids(self, int slot):
         """VRIDs heard on a socket that belong to no instance there."""
-        cdef socket_t *s = self.engine.sockets[slot]
-        if s == NULL:
+        cdef socket_t *s
+        if not 0 <= slot < self.engine.capacity or slot in self.free_slots:
+            raise ValueError(f"listener {slot}")
+        s = self.engine.sockets[slot]
+        if s == NULL:  # on its way
             return frozenset()
         return frozenset(v for v in range(256) if s.unknown[v >> 3] >> (v & 7) & 1)
 

@@ -43,6 +43,7 @@ cdef enum:
 cdef enum:
     LEASE = 1_000_000_000  # ns, at least; three intervals when that is longer
     HEARTBEAT = 250_000_000  # ns, the longest sleep: an absence is noticed
+    SHORTEST_INTERVAL = 10_000_000  # ns, of adverts; being less late than this can have cost none
 
 cdef extern from * nogil:
     """

@@ -83,9 +83,8 @@ cdef inline bint boring(engine_t *e, int32_t instance, const datagram_t *heard) 
         if one.due < heard.at + order.restart:  # one that had to wait may be older than what the order counts from
             one.due = heard.at + order.restart
         one.fired = False
-        # the heap keeps the earlier key; it is corrected when it comes up
-        if e.heap.places[instance] < 0 or e.heap.keys[instance] > one.due:
-            schedule(e, instance)
+        if e.heap.places[instance] < 0:
+            schedule(e, instance)  # otherwise the heap keeps the earlier key; it is corrected when it comes up
         return True
     return False
 

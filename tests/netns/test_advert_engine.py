@@ -114,7 +114,7 @@ def test_expected_adverts_stay_in_c_and_silence_is_told_in_time(rig: Rig, segmen
         instance=0,
         generation=1,
         mode=Mode.LISTEN,
-        deadline=time.monotonic_ns() + 10 * S,
+        deadline=time.monotonic_ns() + 400 * MS,
         restart=400 * MS,
         interval=S,
         expected=ADVERT,

@@ -1,5 +1,7 @@
 """The vrrp process in a real network: crash, retirement, orphans, trackers, addresses, reload."""
 
+import os
+import shutil
 import signal
 import socket
 import time
@@ -13,7 +15,7 @@ from fastha.model.units import MS, S
 from fastha.process import datagram, messages
 from fastha.system.links import Network
 from tests.netns.segment import Node, Pinger, Segment, inside
-from tests.netns.vrrp_daemons import FasthaVrrp, instance
+from tests.netns.vrrp_daemons import HANGS, VRRP, FasthaVrrp, instance
 from tests.poll import until
 
 pytestmark = pytest.mark.netns
@@ -109,6 +111,46 @@ def test_a_stopped_master_is_replaced_and_comes_back(segment: Segment, tmp_path:
     strong.process.send_signal(signal.SIGCONT)
     until(lambda: weak.state() == "BACKUP", "the strong one back")
     master(strong)
+
+
+def test_a_hung_core_does_not_go_on_saying_that_it_is_master(segment: Segment, tmp_path: Path) -> None:
+    a, b = segment.node(), segment.node()
+    strong = FasthaVrrp(a, one(priority=200), tmp_path, program=HANGS)
+    weak = FasthaVrrp(b, one(priority=100), tmp_path)
+    master(strong)
+    capture = segment.capture()
+    strong.process.send_signal(signal.SIGWINCH)
+    hung = time.time()
+    serial = strong.ping()
+    until(lambda: weak.state() == "MASTER", "takeover")
+    last = capture.adverts(a.address)[-1].at - hung
+    assert 0.6 < last < 1.2, "adverts end with the lease, which was renewed up to 250 ms before"
+    assert not strong.ponged(serial)
+    until(lambda: weak.state() == "BACKUP", "the strong one back")
+    assert strong.snapshot().engine["lease_lost"] == 1
+    assert strong.ponged(serial)
+
+
+def test_both_threads_are_in_real_time(segment: Segment, tmp_path: Path) -> None:
+    daemon = FasthaVrrp(segment.node(), one(), tmp_path)
+    threads = [int(task.name) for task in Path(f"/proc/{daemon.process.pid}/task").iterdir()]
+    classes = {os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK for thread in threads}
+    if not daemon.snapshot().realtime.startswith("SCHED_RR 50"):
+        pytest.skip("this machine refuses real time")
+    assert classes == {os.SCHED_RR}
+    assert sorted(os.sched_getparam(thread).sched_priority for thread in threads) == [49, 50]
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+def test_real_time_refused_is_said_and_survived(segment: Segment, tmp_path: Path) -> None:
+    without = ("setpriv", "--bounding-set=-sys_nice,-ipc_lock,-sys_resource", "prlimit", "--memlock=65536:65536", *VRRP)
+    daemon = FasthaVrrp(segment.node(), one(), tmp_path, program=without)
+    master(daemon)
+    assert daemon.snapshot().realtime == (
+        "no SCHED_RR (Operation not permitted), memory not locked (Cannot allocate memory)"
+    )
+    warnings = [line for line in daemon.log if line.startswith("warning")]
+    assert len(warnings) == 2
 
 
 def test_a_backup_that_was_away_does_not_take_over(segment: Segment, tmp_path: Path) -> None:

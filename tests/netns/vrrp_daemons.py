@@ -51,10 +51,27 @@ def password(text: str) -> dict[str, object]:
     return {"auth_type": AuthType.PASS, "auth_pass": text.encode().ljust(8, b"\0")}
 
 
-class FasthaVrrp:
-    """`python -m fastha.process.vrrp` in a node's namespace."""
+VRRP = (sys.executable, "-m", "fastha.process.vrrp")
+HANGS = (
+    sys.executable, "-c",
+    "import signal, sys, time; from fastha.process.vrrp import main\n"
+    "signal.signal(signal.SIGWINCH, lambda *_: time.sleep(3))\n"
+    "sys.exit(main())",
+)  # fmt: skip
+"""The vrrp process, but SIGWINCH makes its Python hang for 3 s. Its engine does not care."""
 
-    def __init__(self, node: Node, plan: VrrpPlan, run_dir: Path, resume: tuple[str, ...] = ()) -> None:
+
+class FasthaVrrp:
+    """`python -m fastha.process.vrrp`, or another `program` that is it, in a node's namespace."""
+
+    def __init__(
+        self,
+        node: Node,
+        plan: VrrpPlan,
+        run_dir: Path,
+        resume: tuple[str, ...] = (),
+        program: Sequence[str] = VRRP,
+    ) -> None:
         self.node = node
         self.log: list[str] = []
         self.states: dict[str, str] = {}
@@ -64,10 +81,16 @@ class FasthaVrrp:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         node.closers.append(self._close)
-        words = [sys.executable, "-m", "fastha.process.vrrp", "--control", str(theirs.fileno())]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = node.spawn(
-            *words, "--run-dir", str(run_dir), pass_fds=(theirs.fileno(),), env=environment, cwd=str(ROOT)
+            *program,
+            "--control",
+            str(theirs.fileno()),
+            "--run-dir",
+            str(run_dir),
+            pass_fds=(theirs.fileno(),),
+            env=environment,
+            cwd=str(ROOT),
         )
         theirs.close()
         self._reader = threading.Thread(target=self._read, daemon=True)
