@@ -93,7 +93,8 @@ def install(machine: str) -> None:
 
 def remove(machine: str) -> None:
     """The machine is no more, with all its kernel knew; its processes must be dead. Raises RuntimeError."""
-    ip([f"netns delete {machine}"])
+    # the cables by name: the kernel ends a namespace, and what is in it, some time later
+    ip([*[f"link delete {port.plug}" for port in PORTS if port.machine == machine], f"netns delete {machine}"])
 
 
 def write_sysctls(machine: str, settings: Iterable[str]) -> None:
