@@ -10,6 +10,9 @@ TURNS_LIMIT = 1024
 """Slots of a table of turns, when it is not one turn for each of more servers than that."""
 PRIMES = (251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071)
 
+_FINE = 1024
+"""Parts of a weight, so that raising a small one by some does not change the others' shares."""
+
 
 def turns(weights: Sequence[int]) -> tuple[list[int], bool]:
     """The order in which servers take connections: indices of `weights`, each as often as its weight says, spread
@@ -37,6 +40,7 @@ def turns(weights: Sequence[int]) -> tuple[list[int], bool]:
 def places(names: Sequence[str], weights: Sequence[int]) -> list[int]:
     """A table for hashed clients: indices of `names`, in shares near their weights, such that the loss of a server
     moves few clients but its own. It depends on nothing but the names and weights, so that all directors agree.
+    Weights are positive; the smallest still has a place.
 
     Each server has its own permutation of the places and they choose in turns, those with a greater weight more often
     (Maglev, Eisenbud et al., NSDI 2016, section 3.4). The size is a prime, so that every step is a permutation.
@@ -49,12 +53,16 @@ def places(names: Sequence[str], weights: Sequence[int]) -> list[int]:
         digest = blake2b(name.encode(), digest_size=16).digest()
         starts.append(int.from_bytes(digest[:8], "big") % size)
         steps.append(int.from_bytes(digest[8:], "big") % (size - 1) + 1)
-    highest = max(weights)
+    # A weight below this might not get its first place before the table is full.
+    fine = [weight * _FINE for weight in weights]
+    least = 2 * sum(fine) // size + 1
+    fine = [max(weight, least) for weight in fine]
+    highest = max(fine)
     credit = [0] * len(names)
     table = [-1] * size
     free = size
     while True:
-        for index, weight in enumerate(weights):
+        for index, weight in enumerate(fine):
             credit[index] += weight
             if credit[index] < highest:
                 continue

@@ -88,3 +88,9 @@ def test_the_loss_of_a_server_moves_few_others() -> None:
     assert len(before) == len(after)
     moved = sum(old != new for old, new in zip(before, after, strict=True) if old != NAMES[3])
     assert moved < len(before) * 0.1
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 100, 1000, 65535]), min_size=1, max_size=300))
+def test_everybody_has_a_place(weights: list[int]) -> None:
+    table = places([str(index) for index in range(len(weights))], weights)
+    assert set(table) == set(range(len(weights)))
