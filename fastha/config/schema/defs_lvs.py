@@ -1,0 +1,134 @@
+"""Words of global_defs about virtual servers and their checks."""
+
+from fastha.config.arguments import (
+    INT,
+    UINT,
+    Bool,
+    Choice,
+    Custom,
+    Integer,
+    Words,
+    one_of,
+)
+from fastha.config.schema.entry import Reload, Repeat, Status, Word
+from fastha.config.schema.readers import (
+    flush_on_stop,
+    lvs_timeouts,
+    sync_daemon,
+)
+
+START = Reload.START
+PENDING = Status.PENDING
+
+
+LVS = (
+    Word(
+        name="lvs_plane",
+        arguments=Choice(one_of(["auto", "ipvs", "nftables", "none"]), required="error", what="plane"),
+        default="auto",
+        effect="Where virtual servers are programmed; auto takes IPVS and, where the kernel has none, nftables if "
+        "every service can be expressed there.",
+        reload=START,
+        status=Status.OURS,
+        example="lvs_plane nftables",
+    ),
+    Word(
+        name="checker_close",
+        arguments=Choice(one_of(["fin", "rst"]), required="error", what="way to close"),
+        default="fin",
+        effect="How a check ends its connection: fin as keepalived does, rst is faster and visible on the server.",
+        status=Status.OURS,
+        example="checker_close rst",
+    ),
+    Word(
+        name="lvs_timeouts",
+        arguments=Custom(lvs_timeouts, "[tcp SECONDS] [tcpfin SECONDS] [udp SECONDS] (0..2678400)", least=2),
+        default="the kernel's",
+        effect="How long IPVS remembers idle connections.",
+        example="lvs_timeouts tcp 900 tcpfin 60 udp 300",
+    ),
+    Word(
+        name="lvs_flush",
+        default="off",
+        effect="Empties the whole IPVS table at start, foreign services too.",
+        reload=START,
+        example="lvs_flush",
+    ),
+    *(
+        Word(
+            name=name,
+            arguments=Custom(flush_on_stop, "[VS]", required="", least=0),
+            default="off",
+            effect=effect,
+            store="lvs_flush_on_stop",
+            status=PENDING,
+            pending="at stop exactly our own services are removed, in one batch",
+            example=name,
+        )
+        for name, effect in (
+            (
+                "lvs_flush_on_stop",
+                "At stop empties the table, or with VS removes services without their servers first.",
+            ),
+            ("lvs_flush_onstop", "Older spelling of lvs_flush_on_stop."),
+        )
+    ),
+    Word(
+        name="lvs_sync_daemon",
+        arguments=Custom(
+            sync_daemon,
+            "INTERFACE [[inst] INSTANCE] [id 0..255] [maxlen N] [port N] [ttl N] [group ADDRESS]",
+        ),
+        default="off",
+        effect="Copies IPVS connections to the other director, following an instance's state.",
+        repeat=Repeat.FIRST,
+        status=PENDING,
+        pending="connections are not synchronised between directors",
+        loud=True,
+        example="lvs_sync_daemon eth1 VI_1",
+    ),
+    Word(
+        name="nftables_ipvs",
+        arguments=Words("[TABLE]", 0, required=""),
+        default="off",
+        effect="Groups of addresses become one mark each, set by nftables.",
+        reload=START,
+        status=PENDING,
+        pending="each address of a group is a service of its own",
+        example="nftables_ipvs",
+    ),
+    Word(
+        name="nftables_ipvs_priority",
+        arguments=Integer(-(2**31), INT, "PRIORITY"),
+        default="-1",
+        effect="Priority of the chain that sets those marks.",
+        reload=START,
+        status=PENDING,
+        pending="nftables_ipvs is not there yet",
+        example="nftables_ipvs_priority -1",
+    ),
+    Word(
+        name="nftables_ipvs_start_fwmark",
+        arguments=Integer(1, UINT, "MARK"),
+        default="1000",
+        effect="First of those marks.",
+        reload=START,
+        status=PENDING,
+        pending="nftables_ipvs is not there yet",
+        example="nftables_ipvs_start_fwmark 1000",
+    ),
+    Word(
+        name="checker_log_all_failures",
+        arguments=Bool(),
+        default="false",
+        effect="Logs every failed probe, not only the deciding one.",
+        example="checker_log_all_failures",
+    ),
+    Word(
+        name="rs_init_notifies",
+        arguments=Bool(),
+        default="false",
+        effect="Real servers that come up at start are notified too.",
+        example="rs_init_notifies",
+    ),
+)
