@@ -20,6 +20,8 @@ from fastha.config.script import Script
 
 PENDING = Status.PENDING
 IDENTITY = Reload.IDENTITY
+SECONDS = Integer(0, 4294, "SECONDS", strict=False)
+COUNT = Integer(0, UINT, "COUNT", strict=False, raise_zero_to=1)
 NO_VMAC = "the virtual router uses the interface's own MAC address, as without the word"
 
 
