@@ -27,6 +27,7 @@ from fastha.system import clock, realtime
 from fastha.system.addresses import STATIC, Addresses
 from fastha.system.advert_sockets import AdvertSockets
 from fastha.system.links import Forwarding, Network
+from fastha.system.proctitle import set_comm
 from fastha.system.sockets import packet_sender
 from fastha.vrrp import actions, events
 from fastha.vrrp.core import Core
@@ -65,6 +66,8 @@ class VrrpWork:
         self._tells: list[actions.Tell] = []
         self._interfaces: frozenset[str] = frozenset()
         """Those the Plan names; the core hears of no others."""
+        self._mute: set[int] = set()
+        """Instances whose adverts fail, as told."""
         self._fit_sockets = False
         self._finished = False
         self._states: dict[str, str] = {}
@@ -79,6 +82,8 @@ class VrrpWork:
 
     def start(self, plan: VrrpPlan, resume: frozenset[str]) -> None:
         _raise_descriptor_limit()
+        if plan.process.process_name:
+            set_comm(plan.process.process_name)
         self._room = max(ROOM, 4 * len(plan.instances))
         self.core = Core(plan)
         self.engine = AdvertEngine(self._room)
@@ -182,12 +187,16 @@ class VrrpWork:
             self.engine.settle()
 
     def _send_failed(self, failure: SendFailed) -> None:
+        """Tell when adverts cannot leave, and when they can again; that they cannot without a link is no news."""
         instance = self.core.instances.get(failure.instance)
         if instance is None:
             return
-        if failure.errno:
+        link = self.network.interfaces.get(self._index_of(instance.plan.interface))
+        if failure.errno and link is not None and link.up:
+            self._mute.add(failure.instance)
             self._child.log("warning", f"({instance.name}) cannot send adverts: {os.strerror(failure.errno)}")
-        else:
+        elif not failure.errno and failure.instance in self._mute:
+            self._mute.discard(failure.instance)
             self._child.log("info", f"({instance.name}) adverts can be sent again")
 
     def _kernel_speaks(self) -> None:

@@ -240,14 +240,18 @@ class Segment:
         node = Node(f"n{number}", f"{self.prefix}-n{number}", f"10.77.0.{number}")
         run("ip", "netns", "add", node.namespace)
         self.nodes.append(node)
-        port = f"p{number}"
+        node.ip("link", "set", "lo", "up")
+        self.attach(node)
+        return node
+
+    def attach(self, node: Node) -> None:
+        """Give a node its eth0."""
+        port = f"p{node.name[1:]}"
         run("ip", "link", "add", "eth0", "netns", node.namespace, "type", "veth", "peer", port, "netns", self.hub)
         node.run("sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.eth0.accept_dad=0")
-        node.ip("link", "set", "lo", "up")
         node.ip("addr", "add", f"{node.address}/24", "dev", "eth0")
         node.ip("link", "set", "eth0", "up")
         run("ip", "-n", self.hub, "link", "set", port, "master", "br0", "up")
-        return node
 
     def cut(self, node: Node) -> None:
         """Pull the plug: the node's eth0 loses its carrier."""

@@ -203,6 +203,21 @@ def test_static_addresses_are_kept(segment: Segment, tmp_path: Path) -> None:
     assert not a.has("10.9.0.1")
 
 
+def test_an_interface_that_is_deleted_and_made_again_is_used_again(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    daemon = FasthaVrrp(a, one(), tmp_path)
+    master(daemon)
+    a.ip("link", "del", "eth0")
+    until(lambda: daemon.state() == "FAULT", "FAULT")
+    failed = daemon.snapshot().engine["send_failed"]
+    segment.attach(a)
+    master(daemon)
+    capture = segment.capture()
+    until(lambda: len(capture.adverts(a.address)) > 3, "adverts from the new interface")
+    assert daemon.snapshot().engine["send_failed"] == failed
+    assert not [line for line in daemon.log if "cannot send adverts" in line]
+
+
 def test_ipv6_takes_over_and_announces(segment: Segment, tmp_path: Path) -> None:
     a, b = segment.node(), segment.node()
     plan = one(vips=("fd77::100",), priority=200)
