@@ -72,11 +72,13 @@ class Notifier:
         launcher: Launcher,
         gate: Gate,
         log: Callable[[str, str, str], None],
+        made: fifo.Made,
     ) -> None:
         self._loop = loop
         self._launcher = launcher
         self._gate = gate
         self._log = log
+        self._made = made
         self._patience = PATIENCE
         self._plan = RunnerPlan()
         self._notifies: dict[tuple[str, str], Notifies] = {}
@@ -109,7 +111,7 @@ class Notifier:
 
     def _open_fifo(self, plan: Fifo) -> None:
         try:
-            pipe = fifo.Fifo(plan.path, plan.uid, plan.gid, self._loop)
+            pipe = fifo.Fifo(plan.path, plan.uid, plan.gid, self._loop, self._made)
         except OSError as error:
             self._log("error", f"notify FIFO {plan.path} is not used: {error.strerror or error}", plan.path)
             return
@@ -118,12 +120,12 @@ class Notifier:
             reader = FifoReader(self._loop, self._launcher, plan.script, plan.path, self._log)
         self._fifos[plan] = (pipe, reader)
 
-    def _close_fifo(self, plan: Fifo) -> None:
+    def _close_fifo(self, plan: Fifo, *, leave: bool = False) -> None:
         pipe, reader = self._fifos.pop(plan)
         if reader is not None:
             reader.close()
         self.fifo_lost += pipe.lost + pipe.waiting
-        pipe.close()
+        pipe.close(leave=leave)
 
     def _mail_problem(self, text: str) -> None:
         """Called from the mail thread."""
@@ -226,10 +228,10 @@ class Notifier:
                 line.timer.cancel()
                 line.timer = self._loop.call_later(STOP_PATIENCE, self._impatient, key, line)
 
-    async def close(self, mail_patience: float) -> None:
-        """Close FIFOs, end their readers, give the mail `mail_patience` seconds."""
+    async def close(self, mail_patience: float, *, leave: bool) -> None:
+        """Close FIFOs, end their readers, give the mail `mail_patience` seconds. `leave` the FIFOs to a successor."""
         for plan in list(self._fifos):
-            self._close_fifo(plan)
+            self._close_fifo(plan, leave=leave)
         if self._mailer is not None:
             await asyncio.to_thread(self._mailer.close, mail_patience)
             if self._mailer.queued:

@@ -9,12 +9,15 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Final
 
 from fastha.model.units import Ns
 from fastha.process.child import RETIRE
 from fastha.process.messages import States
 from fastha.process.resume import take_states
 from fastha.system import pidfile, procs
+
+_RUNNER_PATIENCE: Final = 30.0
 
 
 def _is_ours(name: str, pid: int, run_dir: str) -> bool:
@@ -24,38 +27,48 @@ def _is_ours(name: str, pid: int, run_dir: str) -> bool:
 
 async def retire(
     run_dir: str, pid_files: Mapping[str, str], patience: float, log: Callable[[str, str], None]
-) -> tuple[States, Ns]:
+) -> tuple[States, Ns, asyncio.Task[None]]:
     """Retire the orphans named by `pid_files` (child -> path); what the vrrp orphan left to be resumed, and when.
 
-    An orphan that does not leave within `patience` seconds is killed. A pid that is someone else's is left alone.
+    An orphan that does not leave within `patience` seconds is killed. A pid that is someone else's is left alone. The
+    runner may still have scripts to wait for, and nobody waits for it: the task is done when it is gone.
     """
-    loop = asyncio.get_running_loop()
-    waiting: list[int] = []
+    found: dict[str, int] = {}
     for name, path in pid_files.items():
-        pid = pidfile.read_pid(path)
-        if pid is None:
-            continue
-        with suppress(ProcessLookupError):
-            fd = os.pidfd_open(pid)
-            # Looked at after the pidfd holds it: what we signal is what we looked at.
-            if _is_ours(name, pid, run_dir):
-                log("notice", f"retiring the {name} process [{pid}] of a supervisor that is gone")
-                signal.pidfd_send_signal(fd, RETIRE)
-                waiting.append(fd)
-            else:
-                os.close(fd)
-        pidfile.remove(path)
-    if not waiting:
-        take_states(run_dir)
-        return States(), 0
-    await asyncio.gather(*(_gone(loop, fd, patience) for fd in waiting))
-    for fd in waiting:
+        fd = _retire_one(name, path, run_dir, log)
+        if fd is not None:
+            found[name] = fd
+    await asyncio.gather(*(_gone(fd, patience) for name, fd in found.items() if name != "runner"))
+    rest = asyncio.create_task(_gone(found.get("runner"), _RUNNER_PATIENCE))
+    states, at = take_states(run_dir)
+    return states, at, rest
+
+
+def _retire_one(name: str, path: str, run_dir: str, log: Callable[[str, str], None]) -> int | None:
+    """A pidfd of the orphan, which was told to retire; None when there is none."""
+    pid = pidfile.read_pid(path)
+    if pid is None:
+        return None
+    pidfile.remove(path)
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    # Looked at after the pidfd holds it: what we signal is what we looked at.
+    if not _is_ours(name, pid, run_dir):
         os.close(fd)
-    return take_states(run_dir)
+        return None
+    log("notice", f"retiring the {name} process [{pid}] of a supervisor that is gone")
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(fd, RETIRE)
+    return fd
 
 
-async def _gone(loop: asyncio.AbstractEventLoop, fd: int, patience: float) -> None:
+async def _gone(fd: int | None, patience: float) -> None:
     """Wait for the end of the process behind a pidfd, and help after `patience` seconds."""
+    if fd is None:
+        return
+    loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(fd, ended.set)
     try:
@@ -66,3 +79,4 @@ async def _gone(loop: asyncio.AbstractEventLoop, fd: int, patience: float) -> No
             await ended.wait()
     finally:
         loop.remove_reader(fd)
+        os.close(fd)

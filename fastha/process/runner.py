@@ -1,6 +1,7 @@
 """The runner: everything that forks, waits for a disk or a mail server, or reads a file. Nothing of it in real time."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -23,6 +24,7 @@ from fastha.process.notifier import STOP_PATIENCE, Notifier
 from fastha.process.trackfiles import TrackFiles
 from fastha.process.trackprocesses import TrackProcesses
 from fastha.process.trackscripts import TrackScripts
+from fastha.system.fifo import Made
 from fastha.system.scripts import Launcher
 
 _PEERS_PATIENCE: Final = 3.0
@@ -47,7 +49,8 @@ class Runner:
         self._files = TrackFiles(loop, self._tell_file, child.log)
         self._processes = TrackProcesses(loop, self._tell_process, child.log)
         self._orders = CheckScripts(loop, self._checks, lambda message: child.send("checker", message))
-        self._notifier = Notifier(loop, self._launcher, self._events, child.log)
+        made = Made(os.path.join(child.run_dir, "fifos"))
+        self._notifier = Notifier(loop, self._launcher, self._events, child.log, made)
         self._leaving: asyncio.Task[None] | None = None
 
     def start(self, plan: RunnerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - nothing of ours to resume
@@ -116,21 +119,21 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------ end
 
-    def stop(self, release: bool) -> None:  # noqa: ARG002 - nothing of ours is in the kernel
+    def stop(self, release: bool) -> None:
         """Leave: first the trackers and checks, then, when the others have said their last, what is to be told."""
         self._scripts.close()
         self._files.close()
         self._processes.close()
         self._orders.forget_all()
-        self._leaving = self._child.loop.create_task(self._leave())
+        self._leaving = self._child.loop.create_task(self._leave(release))
 
-    async def _leave(self) -> None:
+    async def _leave(self, release: bool) -> None:
         child, notifier, launcher = self._child, self._notifier, self._launcher
         await _until(lambda: not (child.peer_alive("vrrp") or child.peer_alive("checker")), _PEERS_PATIENCE)
         notifier.hurry()
         if not await _until(lambda: notifier.idle, 3 * STOP_PATIENCE):
             child.log("warning", "notify scripts still run or wait: they are left to themselves")
-        await notifier.close(_MAIL_PATIENCE)
+        await notifier.close(_MAIL_PATIENCE, leave=not release)
         await _until(lambda: not any(run.terminated for run in launcher.runs), _SCRIPTS_PATIENCE)
         for run in launcher.runs:
             if run.terminated:

@@ -97,6 +97,8 @@ class Supervisor:
         self._states = States()
         self._children: dict[str, ChildProcess] = {}
         self._join = SnapshotJoin()
+        self._old_runner: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._reload_wanted = False
         self._reloading: asyncio.Task[None] | None = None
         self._ready_told = False
@@ -198,9 +200,9 @@ class Supervisor:
         return os.path.join(self._run_dir, f"{file}_{instance}.pid" if instance else f"{file}.pid")
 
     async def _until_ending(self, start: Coroutine[Any, Any, None]) -> None:
-        starting = self._essential(start)
+        self._starting = self._essential(start)
         await self._ending.wait()
-        starting.cancel()
+        self._starting.cancel()
 
     def _essential(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task without which we do not go on: when it fails, we end in order."""
@@ -220,7 +222,7 @@ class Supervisor:
         if settings.startup_script is not None:
             await self._run_script("startup_script", settings.startup_script, settings.startup_script_timeout)
         pid_files = {name: self._pid_path(name) for name in CHILDREN}
-        states, at = await orphans.retire(self._run_dir, pid_files, _RETIRE_PATIENCE, self.log)
+        states, at, self._old_runner = await orphans.retire(self._run_dir, pid_files, _RETIRE_PATIENCE, self.log)
         resume = resumable(states, at, time.monotonic_ns())
         parts = self._parts(self._plan)
         if not parts:
@@ -355,7 +357,9 @@ class Supervisor:
             self._reloading = self._loop.create_task(self._reload_all())
 
     async def _reload_all(self) -> None:
-        """Reload; what asks for one meanwhile is merged into one more."""
+        """Reload; what asks for one meanwhile, or during the start, is merged into one more."""
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
         while self._reload_wanted:
             self._reload_wanted = False
             self._notifier.reloading()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,24 @@ def test_a_new_supervisor_takes_over_without_a_lost_packet(segment: Segment, mas
         assert master.state() == "MASTER"
     assert pinger.lost() == 0
     assert all(frame.vrrp[2] == 100 for frame in capture.adverts(master.node.address)), "nobody resigned"
+
+
+def test_a_slow_notify_script_does_not_delay_a_new_supervisor(segment: Segment, tmp_path: Path) -> None:
+    daemon = Daemon(segment.node(), tmp_path / "slow")
+    (daemon.directory / "notify").write_text(f'#!/bin/sh\nsleep 6; echo "$@" >> {daemon.directory}/notified\n')
+    daemon.up()
+    until(lambda: daemon.state() == "MASTER", "mastership", 15)
+    capture = segment.capture()
+    until(lambda: len(capture.adverts()) >= 2, "adverts")
+    daemon.process.kill()
+    daemon.process.wait()
+    daemon.up()
+    until(lambda: len(capture.adverts()) >= 5, "adverts of the new process", 15)
+    times = [frame.at for frame in capture.adverts()]
+    assert max(later - sooner for sooner, later in pairwise(times)) < 3.0
+    assert daemon.state() == "MASTER"
+    until(lambda: "INSTANCE VI_1 MASTER 100" in daemon.notified(), "the script that was running goes on to its end", 20)
+    daemon.end()
 
 
 def test_everything_killed_at_once_converges(segment: Segment, master: Daemon) -> None:

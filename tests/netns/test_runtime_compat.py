@@ -140,8 +140,8 @@ def by_object(lines: list[str]) -> dict[str, list[str]]:
     sorted_lines: dict[str, list[str]] = {}
     for line in lines:
         generic = line.startswith(("<instance>", "<group>"))
-        key = line.split("><")[2] if generic else line.partition("-")[0]
-        sorted_lines.setdefault(f"{generic} {key if generic else ''}", []).append(line)
+        whose = line.split("><")[2] if generic else "G" if line.startswith("<group-") else "VI_1"
+        sorted_lines.setdefault(f"{'generic' if generic else 'own'} {whose}", []).append(line)
     return sorted_lines
 
 

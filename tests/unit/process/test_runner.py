@@ -27,6 +27,8 @@ from fastha.process.runner import Runner
 class FakeChild:
     """What a `Child` offers to its work."""
 
+    run_dir = "/nonexistent"
+
     def __init__(self, loop):
         self.loop = loop
         self.sent = []

@@ -6,7 +6,7 @@ import stat
 import pytest
 import uvloop
 
-from fastha.system.fifo import Fifo
+from fastha.system.fifo import Fifo, Made
 
 
 @pytest.fixture
@@ -22,7 +22,11 @@ def turn(loop, seconds=0.05):
 
 
 def make(path, loop, uid=None):
-    return Fifo(str(path), os.geteuid() if uid is None else uid, os.getegid(), loop)
+    return Fifo(str(path), os.geteuid() if uid is None else uid, os.getegid(), loop, note_in(path.parent))
+
+
+def note_in(directory):
+    return Made(str(directory / "note"))
 
 
 def test_made_with_mode_0644_less_umask_and_removed_at_the_end(tmp_path, loop):
@@ -49,6 +53,13 @@ def test_an_existing_one_is_used_and_left(tmp_path, loop):
     assert (tmp_path / "f").exists()
 
 
+def test_one_made_by_the_process_before_is_removed_by_the_last(tmp_path, loop):
+    make(tmp_path / "f", loop).close(leave=True)
+    assert (tmp_path / "f").exists()
+    make(tmp_path / "f", loop).close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_or_a_link_in_its_place_is_refused(tmp_path, loop):
     (tmp_path / "file").write_text("precious")
     os.mkfifo(tmp_path / "real")
@@ -61,14 +72,14 @@ def test_a_file_or_a_link_in_its_place_is_refused(tmp_path, loop):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_owners(tmp_path, loop):
-    fifo = Fifo(str(tmp_path / "new"), 65534, 65534, loop)
+    fifo = Fifo(str(tmp_path / "new"), 65534, 65534, loop, note_in(tmp_path))
     assert (tmp_path / "new").stat().st_uid == 65534
     fifo.close()
     os.mkfifo(tmp_path / "f")
     os.chown(tmp_path / "f", 1234, 1234)
     with pytest.raises(PermissionError, match="user 1234"):
         make(tmp_path / "f", loop)
-    Fifo(str(tmp_path / "f"), 1234, 1234, loop).close()
+    Fifo(str(tmp_path / "f"), 1234, 1234, loop, note_in(tmp_path)).close()
 
 
 def test_a_full_pipe_delays_lines_and_keeps_their_order(tmp_path, loop):
