@@ -101,9 +101,10 @@ def one_takeover(story: Story, *, orderly: bool) -> list[str]:
             broken.append(f"{router.name}: after node {failed.number} failed: {taken}")
             continue
         skew = S if router.version == 2 else router.adver_int
-        bound = (skew if orderly else 3 * router.adver_int + skew) + 50 * MS
+        adverts = max(int(str(r.words.get("down_timer_adverts", 3))) for r in story.routers)
+        bound = (skew if orderly else adverts * router.adver_int + skew) + 50 * MS
         if story.grouped:
-            bound += max(4 * r.adver_int + S for r in story.routers)
+            bound += max((adverts + 1) * r.adver_int + S for r in story.routers)
         if taken[0].at - since > bound:
             broken.append(f"{router.name}: taken over after {(taken[0].at - since) / S:.3f} s")
     return broken

@@ -47,6 +47,8 @@ class Story:
         if self.grouped:
             self.routers = [replace(r, words=self.routers[0].words) for r in self.routers]
         self.priorities = self.make_priorities()
+        self.startup_delay = self.random.choice((0, 0, 0, 2 * S))
+        self.interface_delays = self.random.choice(({}, {}, {"eth0": (300 * MS, 700 * MS)}))
         self.log: list[str] = []
         for number in range(1, self.size + 1):
             interfaces = {
@@ -73,6 +75,8 @@ class Story:
             for word in ("lower_prio_no_advert", "higher_prio_send_advert", "skip_check_adv_addr", "initial_master"):
                 if random.random() < 0.1:
                     words[word] = True
+            if random.random() < 0.2:
+                words["down_timer_adverts"] = random.choice((2, 4, 5))
             if random.random() < 0.2:
                 words |= {"garp_interval": random.randrange(1, 50) * MS, "garp_master_refresh": 3 * S}
             if version == 2 and random.random() < 0.4:
@@ -108,7 +112,12 @@ class Story:
         instances = tuple(self.instance(r, number, priority, spare=spare) for r in routers)
         grouped = self.grouped is not other
         groups = (SyncGroup(name="G", members=tuple(r.name for r in routers)),) if grouped else ()
-        return VrrpPlan(instances=instances, sync_groups=groups)
+        return VrrpPlan(
+            instances=instances,
+            sync_groups=groups,
+            startup_delay=self.startup_delay,
+            interface_delays=dict(self.interface_delays),
+        )
 
     def instance(self, router: Router, number: int, priority: int | None, *, spare: bool) -> VrrpInstance:
         segment = router.segment

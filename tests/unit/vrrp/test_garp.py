@@ -33,6 +33,13 @@ def test_at_once_after_the_delay_and_then_refreshed() -> None:
     assert announced(bench.after(10 * S)) == [(VIP, 2)]
 
 
+def test_no_passes_no_announcement() -> None:
+    bench = Bench(instance(garp_master_repeat=0, garp_lower_prio_repeat=0)).master()
+    assert announced(bench) == []
+    assert announced(bench.hear(50)) == []
+    assert announced(bench.after(20 * S)) == []
+
+
 def test_no_delay_no_refresh() -> None:
     bench = Bench(instance(garp_master_delay=0)).master()
     assert bench.core.deadline() is None
