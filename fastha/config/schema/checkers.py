@@ -11,11 +11,10 @@ from fastha.config.arguments import (
     Integer,
     InterfaceName,
     Text,
-    Words,
     one_of,
 )
 from fastha.config.schema.entry import Block, Repeat, Status, Word
-from fastha.config.schema.http import digest, domain_name, hex_octets, reply_pattern, stack, status_codes
+from fastha.config.schema.http import digest, domain_name, hex_octets, regex_options, reply_pattern, stack, status_codes
 from fastha.config.schema.weights import file_check_weight
 from fastha.config.script import Account, Script
 
@@ -147,35 +146,6 @@ CONNECTION = (
 )
 
 TCP_CHECK = Block(path="TCP_CHECK", words=CONNECTION + timing("1", "1"))
-OPTION_WORDS = one_of(
-    [
-        "allow_empty_class",
-        "alt_bsux",
-        "auto_callout",
-        "caseless",
-        "dollar_endonly",
-        "dotall",
-        "dupnames",
-        "extended",
-        "firstline",
-        "match_unset_backref",
-        "multiline",
-        "never_ucp",
-        "never_utf",
-        "no_auto_capture",
-        "no_auto_possess",
-        "no_dotstar_anchor",
-        "no_start_optimize",
-        "ucp",
-        "ungreedy",
-        "utf",
-        "never_backslash_c",
-        "alt_circumflex",
-        "alt_verbnames",
-        "use_offset_limit",
-    ]
-)
-
 URL = (
     Word(
         name="path",
@@ -227,7 +197,13 @@ URL = (
                 'regex "all is well"',
             ),
             ("regex_no_match", Flag(), "off", "The body must not contain it.", "regex_no_match"),
-            ("regex_options", Words("OPTION...", 0, ""), "none", "PCRE2 options.", "regex_options caseless dotall"),
+            (
+                "regex_options",
+                Custom(regex_options, "OPTION...", required="", least=0),
+                "none",
+                "PCRE2 options.",
+                "regex_options caseless dotall",
+            ),
             (
                 "regex_min_offset",
                 Integer(0, 2**63, "OCTETS", required="note", otherwise=0),

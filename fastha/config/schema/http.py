@@ -4,7 +4,36 @@ import re
 from typing import Any
 
 from fastha.config.arguments import DROP, Reading
+from fastha.config.diagnostics import closest
 
+REGEX_OPTIONS = frozenset(
+    [
+        "allow_empty_class",
+        "alt_bsux",
+        "auto_callout",
+        "caseless",
+        "dollar_endonly",
+        "dotall",
+        "dupnames",
+        "extended",
+        "firstline",
+        "match_unset_backref",
+        "multiline",
+        "never_ucp",
+        "never_utf",
+        "no_auto_capture",
+        "no_auto_possess",
+        "no_dotstar_anchor",
+        "no_start_optimize",
+        "ucp",
+        "ungreedy",
+        "utf",
+        "never_backslash_c",
+        "alt_circumflex",
+        "alt_verbnames",
+        "use_offset_limit",
+    ]
+)
 CODE = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
 
 
@@ -84,3 +113,11 @@ def domain_name(r: Reading) -> Any:
         r.error(f"'{name}' has an empty label; the line is ignored")
         return DROP
     return name
+
+
+def regex_options(r: Reading) -> Any:
+    """PCRE2 options. keepalived passes over unknown ones in silence; here they are at least remarked on."""
+    for at, word in enumerate(r.words[1:], 1):
+        if word not in REGEX_OPTIONS:
+            r.note(f"unknown option '{word}'; it is ignored", at, suggestion=closest(word, REGEX_OPTIONS))
+    return tuple(word for word in r.words[1:] if word in REGEX_OPTIONS)
