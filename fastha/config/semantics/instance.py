@@ -18,7 +18,6 @@ from fastha.model.units import MS, Ns, S
 GROUP4, GROUP6 = Address("224.0.0.18"), Address("ff02::12")
 MAX_V3_INTERVAL: Ns = 40_950 * MS
 CENTISECOND: Ns = 10 * MS
-UNICAST_WORDS = ("unicast_peer", "unicast_src_ip", "check_unicast_src")
 
 
 @dataclass(slots=True)
