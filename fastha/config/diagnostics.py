@@ -44,6 +44,8 @@ class Diagnostic:
     source: str = ""
     """The line as it stands in the file."""
     suggestion: str = ""
+    included_from: str = ""
+    """`file:line`, ... of the includes that led here, the nearest first."""
     exit_code: Exit = Exit.ERRORS
 
     @property
@@ -61,6 +63,8 @@ class Diagnostic:
             shown = self.source.replace("\t", " ")
             lines.append(f"    {shown}")
             lines.append("    " + " " * (self.column - 1) + "^" + "~" * (max(self.width, 1) - 1))
+        if self.included_from:
+            lines.append(f"    included from {self.included_from}")
         if self.suggestion:
             lines.append(f"    {self.suggestion}")
         return "\n".join(lines)
@@ -108,6 +112,7 @@ class Report:
                 "column": column,
                 "width": width,
                 "source": line.file.physical(line.number),
+                "included_from": ", ".join(line.file.inclusions()),
             }
         self.diagnostics.append(
             Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, **at)  # type: ignore[arg-type]

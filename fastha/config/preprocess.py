@@ -63,30 +63,30 @@ class Preprocessor:
         cache, lines = self._cache, self.lines
         append = lines.append
         for number, text in enumerate(file.lines, 1):
-            segments = cache.get(text)
-            if segments is not None and defining is None:
-                for words, part in segments:
-                    append(Line(words, part, file, number, len(lines)))
-                continue
-            self._at = Line([text], text, file, number, len(lines))
-            if not self._acceptable(text):
-                continue
-            if defining is not None:
-                if _continues(strip_comment(text).strip(), body):
-                    continue
-                self._definitions.define(defining, [line for line in body if line] or [""])
-                defining = None
-                continue
-            if text not in cache:
-                cache[text] = segments = _easy(text)
+            if defining is None:
+                if text not in cache:
+                    cache[text] = _easy(text)
+                segments = cache[text]
                 if segments is not None:
                     for words, part in segments:
                         append(Line(words, part, file, number, len(lines)))
                     continue
-            defining = self._hard(strip_comment(text).strip(" \t\r\v\f"), file, number, body)
+            self._at = Line([text], text, file, number, len(lines))
+            if not self._acceptable(text):
+                continue
+            bare = strip_comment(text).strip(" \t\r\v\f")
+            if defining is None:
+                defining = self._hard(bare, file, number, body)
+            elif not _continues(bare, body):
+                self._define(defining, body)
+                defining = None
         if defining is not None:
-            self._definitions.define(defining, [line for line in body if line] or [""])
+            self._define(defining, body)
         self._checks = checks
+
+    def _define(self, name: str, body: list[str]) -> None:
+        """A definition is complete; its blank lines do not count."""
+        self._definitions.define(name, [line for line in body if line] or [""])
 
     def _acceptable(self, text: str) -> bool:
         """False, and said, when keepalived would not read this line at all."""
@@ -112,7 +112,7 @@ class Preprocessor:
                 del body[:]
                 if _continues(definition[2], body):
                     return definition[1]
-                self._definitions.define(definition[1], [line for line in body if line] or [""])
+                self._define(definition[1], body)
                 return None
             if text.startswith("~"):
                 self._repeat(text, file, number, body)
@@ -240,7 +240,9 @@ def _continues(text: str, body: list[str]) -> bool:
 
 
 def _easy(text: str) -> Segments | None:
-    """The logical lines of a line that depends on nothing but itself; None for the others."""
+    """The logical lines of a line that depends on nothing but itself; None for the others, and for those to refuse."""
+    if len(text) > MAX_LINE // 4 or "\0" in text:
+        return None
     if "#" in text or "!" in text:
         text = strip_comment(text)
     if "$" in text or "@" in text or "~" in text or "include" in text:

@@ -17,6 +17,15 @@ class SourceFile:
         self.parent = parent
         self.directory = name.rpartition("/")[0] or ("/" if name.startswith("/") else ".")
 
+    def inclusions(self) -> list[str]:
+        """`file:line` of the include that led here, of the one that led there, and so on."""
+        result = []
+        at = self.parent
+        while at is not None:
+            result.append(f"{at.file.name}:{at.number}")
+            at = at.file.parent
+        return result
+
     def physical(self, number: int) -> str:
         """Line `number` (from 1) as it stands in the file, without the line end."""
         return self.lines[number - 1].rstrip("\r") if 0 < number <= len(self.lines) else ""

@@ -118,7 +118,10 @@ def test_findings_in_an_included_file_name_it() -> None:
     from tests.config_machine import Machine
 
     loaded = read("include x.conf", Machine(files={"/etc/keepalived/x.conf": b"\nfoo\n"}))
-    assert loaded.diagnostics[0].where == "/etc/keepalived/x.conf:2:1"
+    (finding,) = loaded.diagnostics
+    assert finding.where == "/etc/keepalived/x.conf:2:1"
+    assert finding.included_from == "/etc/keepalived/keepalived.conf:1"
+    assert "included from /etc/keepalived/keepalived.conf:1" in finding.text()
 
 
 def test_findings_as_text_and_json() -> None:
