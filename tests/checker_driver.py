@@ -170,10 +170,10 @@ class CheckerProcess:
 class Web:
     """A server on loopback that answers every connection with `reply`; `close` makes it refuse."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.reply = b"HTTP/1.0 200 OK\r\n\r\nhello"
         self.requests: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self._open()
 

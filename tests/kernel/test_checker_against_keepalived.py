@@ -1,0 +1,307 @@
+"""fastha and C keepalived go through the same day on the same kernel: tables and FIFO lines must be the same.
+
+Both read the same file, each in a network namespace of its own; servers and scripts change under them in steps. After
+each step, when nothing moves any more, the table of ipvsadm and what came out of the notify FIFO are taken.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fastha.system.ipvs import IpvsPlane
+from tests.checker_driver import Web
+
+pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.compat]
+
+QUIET = 3.0
+"""Seconds without a change after which a step is over: an interval, the retry and some slack."""
+PATIENCE = 60.0
+CLONE_NEWNET = 0x40000000
+PORTS = (8001, 8002, 8003, 8004)
+
+HEAD = """
+global_defs {{
+    router_id LAB
+    enable_script_security
+    script_user root
+    lvs_notify_fifo {fifo}
+    {more}
+}}
+"""
+SERVICE = """
+virtual_server {address} 80 {{
+    delay_loop 1
+    lvs_sched wrr
+    lvs_method NAT
+    protocol TCP
+    retry 1
+    delay_before_retry 1
+    warmup 0
+    connect_timeout 1
+    {words}
+    {servers}
+}}
+"""
+TCP = """
+    real_server 127.0.0.1 {port} {{
+        weight {weight}
+        {words}
+        TCP_CHECK {{
+        }}
+    }}
+"""
+HTTP = """
+    real_server 127.0.0.1 {port} {{
+        weight {weight}
+        HTTP_GET {{
+            url {{
+                path /a
+                status_code 200
+            }}
+            url {{
+                path /b
+                status_code 200
+            }}
+        }}
+    }}
+"""
+MISC = """
+    real_server 127.0.0.{last} 80 {{
+        weight {weight}
+        MISC_CHECK {{
+            misc_path "{script} {last}"
+            misc_timeout 2
+            {words}
+        }}
+    }}
+"""
+
+
+class Day:
+    """What both daemons live through: the servers, the scripts' exit codes, and the file they read."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.fifo = directory / "fifo"
+        self.config = directory / "conf"
+        self.webs = [Web(port) for port in PORTS]
+        for web in self.webs:
+            web.reply = b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"
+        self.script = directory / "check"
+        self.script.write_text(f"#!/bin/sh\nexit $(cat {directory}/code.$1)\n")
+        self.script.chmod(0o755)
+        for last in (1, 2):
+            self.code(last, 0)
+
+    def code(self, last: int, code: int) -> None:
+        """The exit code of a script from now on; renamed into place, so that no run reads half of it."""
+        (self.directory / "code.new").write_text(str(code))
+        (self.directory / "code.new").rename(self.directory / f"code.{last}")
+
+    def down(self, *numbers: int) -> None:
+        for number in numbers:
+            self.webs[number].close()
+
+    def up(self, *numbers: int) -> None:
+        for number in numbers:
+            self.webs[number].reopen()
+
+    def write(self, *services: str, more: str = "") -> None:
+        self.config.write_text(HEAD.format(fifo=self.fifo, more=more) + "".join(services))
+
+    def tcp(self, number: int, words: str = "", weight: int = 1) -> str:
+        return TCP.format(port=self.webs[number].port, words=words, weight=weight)
+
+    def http(self, number: int, weight: int = 1) -> str:
+        return HTTP.format(port=self.webs[number].port, weight=weight)
+
+    def misc(self, last: int, words: str = "", weight: int = 1) -> str:
+        return MISC.format(script=self.script, last=last, words=words, weight=weight)
+
+    def close(self) -> None:
+        for web in self.webs:
+            web.close()
+
+
+def service(address: str, *servers: str, words: str = "") -> str:
+    return SERVICE.format(address=address, servers="".join(servers), words=words)
+
+
+class Daemon:
+    """One of the two, and what it has done."""
+
+    def __init__(self, process: subprocess.Popen[bytes], reader: int, log: Path) -> None:
+        self.process = process
+        self.steps: list[tuple[str, list[str], list[str]]] = []
+        """(what happened, the table, the FIFO lines)"""
+        self.log = log
+        self._reader = reader
+        self._said = b""
+
+    def _take(self) -> bytes:
+        try:
+            return os.read(self._reader, 65536)
+        except BlockingIOError:
+            return b""
+
+    def settle(self, what: str, *, ended: bool = False) -> None:
+        """Wait until table and FIFO have not moved for a while (or the daemon is gone), and note both."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.steps and not table():
+            assert time.monotonic() < deadline, f"no table; {self.log.read_text()[-2000:]}"
+            time.sleep(0.1)
+        last, since = table(), time.monotonic()
+        while time.monotonic() - since < QUIET:
+            assert time.monotonic() < deadline, f"{what}: no rest; {self.log.read_text()[-2000:]}"
+            if ended and self.process.poll() is not None:
+                break
+            more, now = self._take(), table()
+            if more or now != last:
+                self._said += more
+                last, since = now, time.monotonic()
+            time.sleep(0.05)
+        self._said += self._take()
+        lines = [line for line in self._said.decode().replace("\0", "").splitlines() if line]
+        self._said = b""
+        self.steps.append((what, table(), lines))
+
+
+def table() -> list[str]:
+    return sorted(subprocess.run(["ipvsadm", "-Sn"], capture_output=True, text=True, check=True).stdout.splitlines())
+
+
+@contextmanager
+def running(kind: str, day: Day) -> Iterator[Daemon]:
+    """The daemon `kind`, started on the day's file."""
+    os.mkfifo(day.fifo)
+    reader = os.open(day.fifo, os.O_RDONLY | os.O_NONBLOCK)
+    run_dir = day.directory / f"run.{kind}"
+    run_dir.mkdir()
+    log = day.directory / f"log.{kind}"
+    if kind == "keepalived":
+        pids = ["-p", str(run_dir / "pid"), "-c", str(run_dir / "cpid")]
+        command = ["keepalived", "-f", str(day.config), "-C", "-n", "-l", "-D", "--no-syslog", *pids]
+    else:
+        command = [sys.executable, "-m", "fastha", "-n", "-l", "-c", str(day.config), "--run-dir", str(run_dir)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    daemon = Daemon(process, reader, log)
+    try:
+        yield daemon
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(reader)
+        day.fifo.unlink(missing_ok=True)
+
+
+def a_day(daemon: Daemon, day: Day) -> None:
+    """Everything that happens."""
+    daemon.settle("start")
+    day.down(0)
+    daemon.settle("one server down")
+    day.down(1)
+    daemon.settle("quorum lost, sorry server")
+    day.up(0, 1)
+    daemon.settle("both back")
+    day.webs[2].reply = b"HTTP/1.0 500 No\r\nContent-Length: 1\r\n\r\nx"
+    daemon.settle("bad status")
+    day.webs[2].reply = b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"
+    daemon.settle("good status again")
+    day.code(1, 7)
+    day.code(2, 3)
+    daemon.settle("a weight, and a plain failure")
+    day.code(1, 1)
+    day.code(2, 0)
+    daemon.settle("a failure of the dynamic script, and the plain one is well")
+    day.code(1, 0)
+    daemon.settle("all well")
+    day.down(3)
+    daemon.settle("an inhibited server down")
+    the_second_file(day)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.settle(
+        "reload: a server removed, one added, a weight changed, inhibit taken back, a service added and one gone"
+    )
+    day.up(3)
+    daemon.settle("the inhibited one back")
+    daemon.process.terminate()
+    daemon.settle("stop", ended=True)
+
+
+def the_first_file(day: Day) -> None:
+    day.write(
+        service(
+            "127.9.0.1",
+            day.tcp(0, weight=2),
+            day.tcp(1, weight=2),
+            words="quorum 3\n hysteresis 1\n sorry_server 127.0.0.99 80",
+        ),
+        service("127.9.0.2", day.tcp(0, "inhibit_on_failure"), day.tcp(3, "inhibit_on_failure"), words="alpha\n omega"),
+        service("127.9.0.3", day.http(2), day.tcp(1, weight=5), words="omega"),
+        service("127.9.0.4", day.misc(1, "misc_dynamic", weight=4), day.misc(2)),
+        service("127.9.0.5", day.tcp(0)),
+    )
+
+
+def the_second_file(day: Day) -> None:
+    day.write(
+        service(
+            "127.9.0.1",
+            day.tcp(0, weight=3),
+            day.tcp(2),
+            words="quorum 3\n hysteresis 1\n sorry_server 127.0.0.99 80",
+        ),
+        service("127.9.0.2", day.tcp(0, "inhibit_on_failure"), day.tcp(3), words="alpha\n omega"),
+        service("127.9.0.3", day.http(2), day.tcp(1, weight=5), words="omega"),
+        # Not the dynamic script: keepalived 2.2.7 sets the weight of its server to 0 at a reload.
+        service("127.9.0.6", day.tcp(0)),
+    )
+
+
+def live_through(kind: str, directory: Path) -> list[tuple[str, list[str], list[str]]]:
+    """The steps of a day with this daemon, in a network namespace of this thread's own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "no network namespace")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    directory.mkdir()
+    day = Day(directory)
+    try:
+        the_first_file(day)
+        with running(kind, day) as daemon:
+            a_day(daemon, day)
+    finally:
+        day.close()
+    return daemon.steps
+
+
+@pytest.mark.timeout(300)
+def test_the_same_day_with_both_daemons(ipvs: IpvsPlane, tmp_path: Path) -> None:
+    if shutil.which("keepalived") is None:
+        pytest.skip("keepalived is not installed")
+    with ThreadPoolExecutor(2) as both:
+        theirs, ours = both.map(live_through, ("keepalived", "fastha"), (tmp_path / "one", tmp_path / "two"))
+    for (what, table_theirs, said_theirs), (_, table_ours, said_ours) in zip(theirs, ours, strict=True):
+        assert table_ours == table_theirs, f"{what}: the table"
+        assert sorted(said_ours) == sorted(said_theirs), f"{what}: the FIFO"
+        for name in {line.split()[-2] for line in said_ours}:
+            assert order(said_ours, name) == order(said_theirs, name), f"{what}: the order for {name}"
+
+
+def order(lines: list[str], name: str) -> list[str]:
+    """`RS DOWN`, `VS DOWN`: in which order a virtual server and its servers were told of."""
+    return [f"{words[0]} {words[-1]}" for words in map(str.split, lines) if words[-2] == name]
