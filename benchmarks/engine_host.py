@@ -1,15 +1,15 @@
-"""A process that holds nothing but a probe engine: `python -m benchmarks.engine_host CHECK SERVERS SECONDS PORT fin|rst`."""
+"""A process with nothing but a probe engine: `python -m benchmarks.engine_host CHECK SERVERS SECONDS PORT fin|rst`."""
 
 import select
+import signal
 import sys
 import time
 
+from benchmarks.lab import FIRST_SERVER
 from fastha._checks import ProbeEngine
 from fastha.checks.recipes import Kind, ProbeOrder, Recipe
 from fastha.model.net import Address
 from fastha.model.units import S
-
-from benchmarks.lab import FIRST_SERVER
 
 
 def recipe_for(check: str, index: int, port: int, *, close_rst: bool) -> Recipe:
@@ -42,11 +42,15 @@ def main(check: str, servers: int, interval: float, port: int, *, close_rst: boo
         )
         for index in range(servers)
     )
+    ended: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     print("ready", flush=True)
-    while True:
-        select.select([engine.fileno()], [], [])
+    while not ended:
+        select.select([engine.fileno()], [], [], 1)
         for report in engine.reports():
-            print(report, engine.stats(), flush=True)
+            print(report, flush=True)
+    print(engine.stats(), engine.lateness(), flush=True)
+    engine.stop()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Two network namespaces joined by a veth pair: directors on one side, all servers on the other; and what they cost.
 
-Every real server has an address of its own in 10.0.0.0/9, all of them answered by one process in the servers' namespace.
-The directors run on CPU 0, the servers on CPU 1; receive packet steering (`rps`) makes each side's network stack run on
-its own CPU, as if they were two machines. Needs root; everything is gone at the end.
+Every real server has an address of its own in 10.0.0.0/9, all of them answered by one process in the servers'
+namespace. The directors run on CPU 0, the servers on CPU 1; receive packet steering (`rps`) makes each side's network
+stack run on its own CPU, as if they were two machines. Needs root; everything is gone at the end.
 """
 
 import contextlib
@@ -80,13 +80,13 @@ def rss_mib(pid: int) -> float:
     return total * mmap.PAGESIZE / (1 << 20)
 
 
-def wait_for(what: str, condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
+def wait_for(what: str, condition: Callable[[], object], timeout: float = TIMEOUT, *, step: float = 0.01) -> None:
     """Until `condition`; LabError naming `what` when it does not come true."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
             raise LabError(f"waited {timeout:g} s in vain for {what}")
-        time.sleep(0.01)
+        time.sleep(step)
 
 
 class Backend:
@@ -124,14 +124,30 @@ class Lab:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._clear()
 
     def _wire(self) -> None:
         for namespace in (self.directors, self.servers):
             run("ip", "netns", "add", namespace)
             run("ip", "-n", namespace, "link", "set", "lo", "up")
-        run("ip", "link", "add", "b0", "netns", self.directors, "type", "veth", "peer", "name", "b0", "netns", self.servers)
+        run(
+            "ip",
+            "link",
+            "add",
+            "b0",
+            "netns",
+            self.directors,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "b0",
+            "netns",
+            self.servers,
+        )
         settings = (
             "net.ipv4.ip_local_port_range=10000 65000", "net.ipv4.tcp_max_tw_buckets=262144",
             "net.core.somaxconn=65535", "net.ipv4.tcp_max_syn_backlog=65535",

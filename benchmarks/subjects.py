@@ -6,14 +6,19 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Protocol
 
-from benchmarks.lab import FIRST_SERVER, Lab, LabError, compiled, run, wait_for
+from benchmarks.lab import FIRST_SERVER, Lab, LabError, compiled, run
+from benchmarks.native.newer_keepalived import fetched
 
 PORT = 8000
 SERVERS_PER_SERVICE = 20
+CHECKS = {
+    "TCP_CHECK": f"TCP_CHECK {{\n connect_port {PORT}\n connect_timeout 1\n }}",
+    "HTTP_GET": f"HTTP_GET {{\n url {{\n path /\n status_code 200\n }}\n connect_port {PORT}\n connect_timeout 1\n }}",
+}
 
 
 class Subject(Protocol):
@@ -22,23 +27,22 @@ class Subject(Protocol):
     process: subprocess.Popen[str]
 
     def ready(self) -> bool:
-        """Has it taken up all its servers?"""
+        """Has it taken up all its servers? LabError when it has ended."""
 
 
-def configuration(check: str, servers: int, interval: float, close: str = "") -> str:
-    """A keepalived.conf: `servers` real servers with one check each, 20 to a virtual server, at `interval` seconds."""
-    body = {
-        "TCP_CHECK": f"TCP_CHECK {{\n connect_port {PORT}\n connect_timeout 1\n }}",
-        "HTTP_GET": f"HTTP_GET {{\n url {{\n path /\n status_code 200\n }}\n connect_port {PORT}\n connect_timeout 1\n }}",
-    }[check]
-    lines = [f"global_defs {{\n router_id bench\n {close}\n}}"]
+def configuration(check: str, servers: int, interval: float, words: str = "") -> str:
+    """A keepalived.conf: `servers` real servers with one check each every `interval` seconds, 20 to a virtual server.
+
+    `words` go into global_defs.
+    """
+    lines = [f"global_defs {{\n router_id bench\n {words}\n}}"]
     for first in range(0, servers, SERVERS_PER_SERVICE):
         address = IPv4Address("172.16.0.1") + first // SERVERS_PER_SERVICE
         lines.append(
             f"virtual_server {address} {PORT} {{\n delay_loop {interval:g}\n lb_algo rr\n lb_kind DR\n protocol TCP"
         )
         lines += [
-            f" real_server {FIRST_SERVER + index} {PORT} {{\n weight 1\n {body}\n }}"
+            f" real_server {FIRST_SERVER + index} {PORT} {{\n weight 1\n {CHECKS[check]}\n }}"
             for index in range(first, min(first + SERVERS_PER_SERVICE, servers))
         ]
         lines.append("}")
@@ -50,67 +54,104 @@ def services(servers: int) -> int:
     return -(-servers // SERVERS_PER_SERVICE)
 
 
-class Keepalived:
+class _Program:
+    """What all subjects have: a directory, a process, its output."""
+
+    def __init__(self, lab: Lab, name: str, configuration_text: str) -> None:
+        self.name = name
+        self.where = lab.path / name
+        shutil.rmtree(self.where, ignore_errors=True)
+        self.where.mkdir()
+        self.conf = self.where / "conf"
+        self.conf.write_text(configuration_text)
+        self.output = self.where / "output"
+        self.process: subprocess.Popen[str]
+
+    def said(self, words: str) -> bool:
+        """Are these words in its output? LabError when it has ended."""
+        text = self.output.read_text()
+        if self.process.poll() is not None:
+            raise LabError(f"{self.name} ended: {text[-1000:]}")
+        return words in text
+
+
+class Keepalived(_Program):
     """C keepalived, its IPVS calls answered by the shim."""
 
     def __init__(self, lab: Lab, check: str, servers: int, interval: float) -> None:
-        self._operations = servers + services(servers)
-        where = lab.path / "keepalived"
-        shutil.rmtree(where, ignore_errors=True)
-        where.mkdir()
-        (where / "conf").write_text(configuration(check, servers, interval))
-        self._log = where / "operations"
-        self.output = where / "output"
+        super().__init__(lab, "keepalived", configuration(check, servers, interval))
+        self._expected = servers + services(servers)
+        self._log = self.where / "operations"
         shim = compiled("ipvs_shim.c", "-shared", "-fPIC", "-ldl")
         self.process = lab.start(
             lab.directors,
             [
                 "env", f"LD_PRELOAD={shim}", f"IPVS_SHIM_LOG={self._log}", keepalived_path(), "--dont-fork", "--check",
-                "--use-file", str(where / "conf"), "--pid", str(where / "1"), "--checkers_pid", str(where / "2"),
-                "--vrrp_pid", str(where / "3"), "--log-console", "--no-syslog",
+                "--use-file", str(self.conf), "--pid", str(self.where / "1"), "--checkers_pid", str(self.where / "2"),
+                "--vrrp_pid", str(self.where / "3"), "--log-console", "--no-syslog",
             ],
             output=self.output,
         )  # fmt: skip
 
-    def operations(self) -> list[int]:
-        """When each IPVS operation was made, ns of CLOCK_MONOTONIC."""
-        try:
-            with self._log.open("rb") as file:
-                (count,) = struct.unpack("Q8x", file.read(16))
-                return [when for when, _ in struct.iter_unpack("QQ", file.read(16 * count))]
-        except (OSError, struct.error):
-            return []
-
     def ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise LabError(f"keepalived ended: {self.output.read_text()[-1000:]}")
+        self.said("")
         try:
             with self._log.open("rb") as file:
-                return bool(struct.unpack("Q", file.read(8))[0] >= self._operations)
+                return bool(struct.unpack("Q", file.read(8))[0] >= self._expected)
         except (OSError, struct.error):
             return False
 
+    def programmed(self) -> int:
+        """When the last IPVS operation so far was made, ns of CLOCK_MONOTONIC."""
+        with self._log.open("rb") as file:
+            (count,) = struct.unpack("Q8x", file.read(16))
+            file.seek(16 * count)
+            return int(struct.unpack("QQ", file.read(16))[0])
 
-class Engine:
+
+class Fastha(_Program):
+    """The whole daemon of this checkout, programming nothing."""
+
+    def __init__(self, lab: Lab, check: str, servers: int, interval: float, *, close: str = "fin") -> None:
+        super().__init__(lab, f"fastha-{close}", configuration(check, servers, interval, f"checker_close {close}"))
+        self.process = lab.start(
+            lab.directors,
+            [
+                sys.executable, "-m", "fastha", "--check", "-c", str(self.conf), "--lvs-plane", "none", "--run-dir",
+                str(self.where / "run"), "--pid", str(self.where / "pid"), "--log-console", "--no-syslog",
+            ],
+            output=self.output,
+        )  # fmt: skip
+
+    def ready(self) -> bool:
+        return self.said("checks; plane none")
+
+
+class Engine(_Program):
     """fastha's probe engine alone, in a Python process that does nothing else."""
 
-    def __init__(self, lab: Lab, check: str, servers: int, interval: float, *, close_rst: bool = False) -> None:
-        self._said = lab.path / "engine"
-        arguments = [check, str(servers), str(interval), str(PORT), "rst" if close_rst else "fin"]
+    def __init__(self, lab: Lab, check: str, servers: int, interval: float, *, close: str = "fin") -> None:
+        super().__init__(lab, f"engine-{close}", "")
+        arguments = [check, str(servers), str(interval), str(PORT), close]
         self.process = lab.start(
-            lab.directors, [sys.executable, "-m", "benchmarks.engine_host", *arguments], output=self._said
+            lab.directors, [sys.executable, "-m", "benchmarks.engine_host", *arguments], output=self.output
         )
 
     def ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise LabError(f"the engine ended: {self._said.read_text()[-1000:]}")
-        return "ready" in self._said.read_text()
+        return self.said("ready")
+
+
+SUBJECTS: dict[str, Callable[[Lab, str, int, float], Subject]] = {
+    "keepalived": Keepalived,
+    "fastha": Fastha,
+    "fastha-rst": lambda *case: Fastha(*case, close="rst"),
+    "engine": Engine,
+    "engine-rst": lambda *case: Engine(*case, close="rst"),
+}
 
 
 def keepalived_path() -> str:
     """The keepalived to compare with: $KEEPALIVED, a newer one fetched before, or the machine's."""
-    from benchmarks.native.newer_keepalived import fetched
-
     found = os.environ.get("KEEPALIVED") or fetched() or shutil.which("keepalived", path=os.defpath + ":/usr/sbin")
     if not found:
         raise LabError("no keepalived to compare with")
@@ -123,12 +164,7 @@ def keepalived_version() -> str:
     return found[1] if found else "unknown"
 
 
-def settle(subject: Subject, what: str) -> None:
-    """Wait until a subject has taken up its servers."""
-    wait_for(what, subject.ready)
-
-
 __all__ = [
-    "PORT", "Engine", "Keepalived", "Path", "Subject", "configuration", "keepalived_path", "keepalived_version",
-    "services", "settle",
+    "CHECKS", "PORT", "SUBJECTS", "Engine", "Fastha", "Keepalived", "Subject", "configuration",
+    "keepalived_path", "keepalived_version", "services",
 ]  # fmt: skip

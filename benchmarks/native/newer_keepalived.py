@@ -8,7 +8,6 @@ take them from there. The benchmarks use it from then on ($KEEPALIVED overrules)
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 WHERE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fastha-bench" / "keepalived"
@@ -32,7 +31,9 @@ def sources() -> str:
             if re.search(r"^URIs:.*/debian/?$", stanza, re.MULTILINE):
                 return re.sub(r"^Suites:.*$", "Suites: sid", stanza, flags=re.MULTILINE)
     for path in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt").glob("sources.list.d/*.list"))]:
-        line = re.search(r"^deb (?:\[.*?\] )?(\S+/debian/?) ", path.read_text(), re.MULTILINE) if path.exists() else None
+        line = (
+            re.search(r"^deb (?:\[.*?\] )?(\S+/debian/?) ", path.read_text(), re.MULTILINE) if path.exists() else None
+        )
         if line:
             return f"Types: deb\nURIs: {line[1]}\nSuites: sid\nComponents: main\n"
     raise SystemExit("no Debian archive among the sources of apt")
@@ -79,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
