@@ -167,10 +167,13 @@ class ModelEngine:
 
     def _bind(self, endpoint: Endpoint, listener: int) -> None:
         standing = self._standing.setdefault(endpoint.instance, Standing())
+        was_deaf = standing.slot < 0
         self._leave(endpoint.instance)
         standing.endpoint, standing.slot = endpoint, listener
         if listener >= 0:
             self._slots[listener].by_vrid.setdefault(endpoint.virtual_router_id, []).insert(0, endpoint.instance)
+            if was_deaf:
+                self._postpone(standing)
 
     def _leave(self, instance: int) -> None:
         standing = self._standing[instance]
@@ -306,7 +309,8 @@ class ModelEngine:
     def _scheduled(one: Standing) -> bool:
         if one.mode is Mode.SPEAK:
             return not one.silent
-        return one.mode is Mode.LISTEN and not one.fired and not one.unsettled
+        # one that has no socket to hear by does not judge silence
+        return one.mode is Mode.LISTEN and not one.fired and not one.unsettled and one.slot >= 0
 
     def _fire(self) -> None:
         while True:

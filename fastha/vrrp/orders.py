@@ -7,7 +7,8 @@ the engine that knows when an advert left or arrived. The core owns every decisi
   hangs does not keep saying "I am MASTER".
 * LISTEN: when `expected` arrives again from `expected_source` with `expected_ttl`, byte for byte, count it and move the
   deadline to arrival + `restart`; that is the boring case, and it costs no Python. Any other advert of the VRID goes up
-  as `AdvertReceived`. When the deadline passes, sockets drained first, `MasterDown` goes up, once.
+  as `AdvertReceived`. When the deadline passes, sockets drained first, `MasterDown` goes up, once. An instance whose
+  socket could not be opened hears nothing and does not judge the silence; once it hears, `grace` counts.
 * IDLE: adverts are drained and counted, nothing goes up, nothing is sent.
 
 What an order does not say, because it outlives orders, is the instance's `Endpoint`: where it listens and from where it

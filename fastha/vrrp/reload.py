@@ -82,7 +82,8 @@ def watched(instance: Instance) -> set[tuple[str, str]]:
 
 def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     """Go on under `plan`. Kept for a match: state (not FAULT, which is judged anew), statistics, addresses. Not kept:
-    the learned interval and the running master-down timer."""
+    the learned interval and the running master-down timer. Results of trackers stay, also of those that nobody tracks
+    any more: they are told when they change, and may be wanted again."""
     old = {identity(i.plan): i for i in core.instances.values()}
     wanted = {identity(p): p for p in plan.instances}
     removed = [i for key, i in old.items() if key not in wanted]
@@ -91,7 +92,6 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
         del core.instances[instance.index]
     core.plan = plan
     core.world.detail = plan.log_detail
-    forget(core)
     taken = frozenset(i.index for i in removed)
     kept: list[tuple[Instance, VrrpInstance, State]] = []
     for key, instance_plan in wanted.items():
@@ -114,23 +114,6 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     for instance, before, state in kept:
         if instance.state is state:
             go_on(core, instance, before, now)
-
-
-def forget(core: Core) -> None:
-    """Results of trackers that the Plan no longer has: should they come back, they start unknown."""
-    tracked = [tracks_of(p, None) for p in core.plan.instances]
-    groups = core.plan.sync_groups
-    seen = core.world.seen
-    names = {
-        "scripts": {t.name for x in (*(x.scripts for x in tracked), *(g.track_scripts for g in groups)) for t in x},
-        "files": {t.name for x in (*(x.files for x in tracked), *(g.track_files for g in groups)) for t in x},
-        "processes": {
-            t.name for x in (*(x.processes for x in tracked), *(g.track_processes for g in groups)) for t in x
-        },
-    }
-    seen.scripts = {n: v for n, v in seen.scripts.items() if n in names["scripts"]}
-    seen.files = {n: v for n, v in seen.files.items() if n in names["files"]}
-    seen.processes = {n: v for n, v in seen.processes.items() if n in names["processes"]}
 
 
 def go_on(core: Core, instance: Instance, before: VrrpInstance, now: Ns) -> None:

@@ -97,6 +97,15 @@ def test_owners_become_master_together() -> None:
     assert states(bench.down(0)) == ["MASTER", "MASTER"]
 
 
+def test_with_an_owner_the_groups_own_trackers_fault_instead_of_weighing() -> None:
+    group = SyncGroup(name="G", members=("A", "B"), track_scripts=(Track(name="chk", weight=-10),))
+    bench = Bench(instance("A", priority=255), instance("B", virtual_router_id=52), groups=(group,)).start()
+    assert states(bench.say(events.ScriptResult("chk", up=False))) == ["FAULT", "FAULT"]
+    bench = Bench(instance("A"), instance("B", virtual_router_id=52), groups=(group,)).start()
+    assert states(bench.say(events.ScriptResult("chk", up=False))) == ["BACKUP", "BACKUP"]
+    assert bench[0].effective == bench[1].effective == 90
+
+
 def test_one_owner_alone_does_not_start_the_group_as_master() -> None:
     bench = Bench(
         instance("A", priority=255),

@@ -93,6 +93,13 @@ class TestDebounce:
         assert bench.core.deadline() is None
         assert bench.after(5 * S).state == "BACKUP"
 
+    def test_what_is_due_comes_before_an_event(self) -> None:
+        bench = self.bench(S, S).link(up=False)
+        bench.now += S
+        bench.link()
+        assert bench.state == "FAULT"
+        assert "Entering FAULT STATE" in bench.logged()
+
     def test_an_interface_that_is_gone_counts_at_once(self) -> None:
         bench = self.bench(S, S).say(events.LinkChanged("eth0", exists=False, up=False))
         assert bench.state == "FAULT"

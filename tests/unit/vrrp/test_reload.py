@@ -126,14 +126,14 @@ def test_a_new_script_without_result_does_not_stop_who_runs() -> None:
     assert bench.say(events.ScriptResult("new", up=False)).state == "FAULT"
 
 
-def test_results_of_trackers_are_kept_and_forgotten_with_them() -> None:
+def test_results_of_trackers_are_kept_though_nobody_tracks_them_for_a_while() -> None:
     tracks = (Track(name="chk", weight=-10),)
     bench = Bench(instance(track_scripts=tracks)).start().say(events.ScriptResult("chk", up=False))
     reload(bench, instance(track_scripts=tracks, priority=120))
     assert bench[0].effective == 110
     reload(bench, instance())
     reload(bench, instance(track_scripts=tracks))
-    assert bench[0].effective == 100
+    assert bench[0].effective == 90
 
 
 def test_a_master_in_a_group_that_is_not_all_master_steps_back_to_return_soon() -> None:
