@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import socket
@@ -9,9 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from fastha.model import codec
 from fastha.model.net import Address
@@ -39,6 +43,21 @@ from tests.check_builders import http, tcp
 
 PATIENCE = 20.0
 TICK = 200 * MS
+CLONE_NEWNET = 0x40000000
+
+
+@contextmanager
+def own_network() -> Iterator[None]:
+    """This thread, and what it starts, in a new network namespace with its loopback up. Skips where that may not be."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as home:
+        if libc.unshare(CLONE_NEWNET):
+            pytest.skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield
+        finally:
+            assert libc.setns(home.fileno(), CLONE_NEWNET) == 0
 
 
 class CheckerProcess:

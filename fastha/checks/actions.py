@@ -56,10 +56,12 @@ class RunScript:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Nobody wants this target probed any more (removed, or suspended)."""
+    """Do not probe this target any more."""
 
     target: int
     script: bool
+    forget: bool = True
+    """False: it is only suspended, and its last result is still to be shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class CheckCore:
             return []
         checker.enabled = False
         checker.generation = (checker.generation + 1) % _GENERATIONS
-        return [Drop(target, checker.kind == Kind.SCRIPT)]
+        return [Drop(target, checker.kind == Kind.SCRIPT, forget=False)]
 
     def resume(self, target: int, identity: str, now: Ns) -> list[Action]:
         """Probe again after `suspend`."""

@@ -40,6 +40,8 @@ TICK: Final = 1.0
 """Seconds between looks at the kernel's table and at refusals."""
 LOST_EVERY: Final = 5
 """Ticks between looks for lost targets."""
+AT_ONCE: Final = 256
+"""So many lost targets are probed at once; more (the machine stood still) are spread over their interval."""
 SILENT_ENGINE: Final = 10 * S
 """An engine thread that has not gone round for so long hangs; it does at least once a second."""
 
@@ -225,7 +227,7 @@ class CheckerWork:
         lost = self.engine.overdue(now)
         if self._child.peer_alive("runner"):
             lost += self.director.core.silent_scripts(now)
-        count = self.director.renew(lost, now, at_once=True)
+        count = self.director.renew(lost, now, at_once=len(lost) <= AT_ONCE)
         if count:
             self._lost += count
             self._child.log("warning", f"{count} checks were overdue by two intervals; ordered again", "overdue")
@@ -251,7 +253,8 @@ class CheckerWork:
                 self._child.send("runner", ScriptDrop(action.target))
             else:
                 self._give(probes)
-                self.engine.remove(action.target)
+                withdraw = self.engine.remove if action.forget else self.engine.hold
+                withdraw(action.target)
         self._give(probes)
 
     def _give(self, probes: list[ProbeOrder]) -> None:

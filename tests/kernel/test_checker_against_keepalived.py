@@ -6,7 +6,6 @@ each step, when nothing moves any more, the table of ipvsadm and what came out o
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -21,14 +20,13 @@ from pathlib import Path
 import pytest
 
 from fastha.system.ipvs import IpvsPlane
-from tests.checker_driver import Web
+from tests.checker_driver import Web, own_network
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.compat]
 
 QUIET = 3.0
 """Seconds without a change after which a step is over: an interval, the retry and some slack."""
 PATIENCE = 60.0
-CLONE_NEWNET = 0x40000000
 PORTS = (8001, 8002, 8003, 8004)
 
 HEAD = """
@@ -274,18 +272,15 @@ def the_second_file(day: Day) -> None:
 
 def live_through(kind: str, directory: Path) -> list[tuple[str, list[str], list[str]]]:
     """The steps of a day with this daemon, in a network namespace of this thread's own."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "no network namespace")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    directory.mkdir()
-    day = Day(directory)
-    try:
-        the_first_file(day)
-        with running(kind, day) as daemon:
-            a_day(daemon, day)
-    finally:
-        day.close()
+    with own_network():
+        directory.mkdir()
+        day = Day(directory)
+        try:
+            the_first_file(day)
+            with running(kind, day) as daemon:
+                a_day(daemon, day)
+        finally:
+            day.close()
     return daemon.steps
 
 

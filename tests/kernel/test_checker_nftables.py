@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,35 +12,25 @@ import pytest
 
 from fastha.model.plan import CheckerPlan, PlaneChoice
 from fastha.system.nftables import NftablesPlane
-from tests.checker_driver import CheckerProcess, Web, plan_of, server
+from tests.checker_driver import CheckerProcess, Web, own_network, plan_of, server
 
 pytestmark = [pytest.mark.kernel, pytest.mark.netns]
-
-CLONE_NEWNET = 0x40000000
 
 
 @pytest.fixture
 def webs() -> Iterator[tuple[Web, Web]]:
     """Two servers, in a new network namespace that this thread is in meanwhile."""
-    if os.geteuid() or not shutil.which("nft"):
-        pytest.skip("needs root and nft")
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net") as home:
-        if libc.unshare(CLONE_NEWNET):
-            pytest.skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
-        both: list[Web] = []
+    if not shutil.which("nft"):
+        pytest.skip("needs nft")
+    with own_network():
         try:
-            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            try:
-                NftablesPlane().close()
-            except OSError as error:
-                pytest.skip(f"no nftables plane here: {error}")
-            both = [Web(), Web()]
-            yield both[0], both[1]
-        finally:
-            for web in both:
-                web.close()
-            assert libc.setns(home.fileno(), CLONE_NEWNET) == 0
+            NftablesPlane().close()
+        except OSError as error:
+            pytest.skip(f"no nftables plane here: {error}")
+        both = Web(), Web()
+        yield both
+        for web in both:
+            web.close()
 
 
 def config(webs: tuple[Web, Web], plane: PlaneChoice = PlaneChoice.NFTABLES) -> CheckerPlan:
