@@ -85,9 +85,9 @@ class Director:
     async def lose_power(self) -> None:
         """Everything of this director is gone from one moment to the next, its kernel's tables included."""
         network.plugged(self.name, False)
+        self.exists = False
         await self.kill()
         network.remove(self.name)
-        self.exists = False
 
     def gain_power(self) -> None:
         """As after a reboot."""

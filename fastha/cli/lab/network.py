@@ -15,6 +15,7 @@ Inside a cage (`cage.py`): nothing here is ever removed by hand.
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 DIRECTORS: Final = ("director1", "director2")
@@ -127,7 +128,9 @@ def switched(machine: str, bridge: str, on: bool) -> None:
 
 
 def addresses(machine: str) -> set[str]:
-    """The IPv4 addresses the kernel has in the network of `machine` right now."""
+    """The IPv4 addresses the kernel has in the network of `machine` right now; none when it is being removed."""
     argv = ["ip", "-n", machine, "-o", "-4", "address", "show"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode and Path("/run/netns", machine).exists():
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
     return {line.split()[3].partition("/")[0] for line in done.stdout.splitlines()}
