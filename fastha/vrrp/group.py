@@ -97,8 +97,8 @@ class Group:
         self._move(State.BACKUP, self._pull(member, Input.PULLED_BACKUP, "became backup"), now, moved=True)
 
     def address_lost(self, member: Instance, reason: str, now: Ns) -> None:
-        """A virtual address of a member was taken away: all step back for a moment. The group is not told about (its
-        members are), as in keepalived."""
+        """A virtual address of a member was taken away: all step back for a moment. Nothing is told about the group
+        (only about its members), as in keepalived."""
         moves = [(member, Input.ADDRESS_LOST, reason), *self._pull(member, Input.PULLED_LOST, "lost an address")]
         self._move(State.BACKUP, moves, now, told=False)
 
@@ -108,8 +108,8 @@ class Group:
         masters = [m for m in self.members if m.state is State.MASTER]
         self.settle(now)
         states = {m.state for m in self.members}
-        if states == {State.MASTER}:
-            self._enter(State.MASTER)
+        if len(states) == 1 and State.INIT not in states:
+            self._enter(states.pop())
         elif State.MASTER in states:
             self._move(State.BACKUP, [(m, Input.PULLED_BACKUP, NOT_ALL_MASTER) for m in masters], now)
         for member in masters:

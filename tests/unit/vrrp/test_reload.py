@@ -154,6 +154,14 @@ def test_a_group_in_fault_takes_a_new_master_along() -> None:
     assert bench.told() == [("A", "FAULT"), ("G", "FAULT")]
 
 
+def test_backups_that_come_together_are_a_group_in_backup() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52)
+    bench = reload(Bench(a, b).start(), a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
+    assert bench.told() == [("G", "BACKUP")]
+    assert reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),)).told() == []
+    assert bench.core.snapshot(bench.now, 0.0).sync_groups[0].state == "BACKUP"
+
+
 def test_a_new_member_begins_with_one_whose_fault_ends() -> None:
     bench = Bench(instance("A", track_interfaces=(Track(name="eth7"),))).start()
     assert bench.state == "FAULT"
