@@ -5,17 +5,20 @@ from argparse import Namespace
 from contextlib import ExitStack
 from typing import TextIO
 
+from fastha.cli.reading import Reading
 from fastha.config.diagnostics import Exit, Severity
-from fastha.config.load import load
 from fastha.model.plan import Plan, PlaneChoice
-from fastha.system.host import SystemHost
 from fastha.system.plane import obstacles
 
 
 def config_test(options: Namespace) -> int:
     """Report every finding to stderr, or append them to the file named; keepalived's exit code of the test."""
     config, report_to = options.config, options.config_test
-    loaded = load(config, SystemHost(), config_id=options.config_id)
+    try:
+        loaded = Reading(config, config_id=options.config_id, namespace=options.namespace)()
+    except OSError as error:
+        print(f"fastha: {error}", file=sys.stderr)
+        return 1
     with ExitStack() as stack:
         out: TextIO = sys.stderr
         if report_to != "-":

@@ -7,10 +7,9 @@ from argparse import Namespace
 
 import uvloop
 
-from fastha.config.load import Loaded, load
+from fastha.cli.reading import Reading
 from fastha.model.plan import PlaneChoice
 from fastha.process.supervisor import Options, Supervisor
-from fastha.system.host import SystemHost
 from fastha.system.log import Log
 
 
@@ -26,11 +25,6 @@ def log_targets(options: Namespace) -> tuple[bool, bool]:
 def run(options: Namespace) -> int:
     """Be the supervisor until told to end; the exit code."""
     config = os.path.abspath(options.config)
-    host = SystemHost()
-
-    def read() -> Loaded:
-        return load(config, host, config_id=options.config_id, log_detail=options.log_detail)
-
     pid_files = {"supervisor": options.pid, "vrrp": options.vrrp_pid, "checker": options.checkers_pid}
     console, syslog = log_targets(options)
     log = Log(console=console, syslog=syslog, facility=options.log_facility)
@@ -50,6 +44,7 @@ def run(options: Namespace) -> int:
     )
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    read = Reading(config, config_id=options.config_id, namespace=options.namespace, log_detail=options.log_detail)
     try:
         return loop.run_until_complete(Supervisor(settings, read, loop, log).run())
     finally:

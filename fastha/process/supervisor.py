@@ -28,7 +28,7 @@ from fastha.process.messages import LogLine, Message, Ready, SnapshotPart, State
 from fastha.process.outbox import merge_states
 from fastha.process.parts import CHILDREN, parts_of
 from fastha.process.resume import resumable
-from fastha.system import netns, procs
+from fastha.system import procs
 from fastha.system.log import Log
 from fastha.system.pidfile import HeldError, PidFile
 from fastha.system.proctitle import set_comm
@@ -57,6 +57,7 @@ class Options:
     """False: `--vrrp`, no checker."""
     plane: PlaneChoice | None = None
     namespace: str | None = None
+    """The network namespace named on the command line."""
     umask: int | None = None
     """Instead of the configuration's."""
     detail: bool = False
@@ -109,7 +110,11 @@ class Supervisor:
     async def run(self) -> int:
         """Live until told to end; the exit code."""
         self._signals()
-        first = self._read()
+        try:
+            first = self._read()
+        except OSError as error:
+            self.log("error", f"cannot start: {error}")
+            return 1
         self._tell_findings(first)
         if first.plan is None:
             self.log("error", f"{self._options.config}: no configuration to run with")
@@ -168,11 +173,9 @@ class Supervisor:
         self._reload_soon()
 
     def _enter(self) -> PidFile:
-        """The place we run in: namespace, run directory, pid file, umask."""
+        """The place we run in (the network namespace was entered as the file was read): run directory, pid file."""
         settings = self._plan.supervisor
         namespace = self._options.namespace or settings.net_namespace
-        if namespace:
-            netns.enter(namespace)
         self._run_dir = self._options.run_dir or run_dir_of(namespace, settings.instance)
         os.makedirs(self._run_dir, mode=0o755, exist_ok=True)
         pid_file = PidFile(self._pid_path("supervisor"))

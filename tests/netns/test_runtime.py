@@ -259,6 +259,28 @@ def test_a_slow_notify_script_does_not_delay_a_new_supervisor(segment: Segment, 
     daemon.end()
 
 
+def test_the_namespace_that_the_file_names_is_entered(segment: Segment, tmp_path: Path) -> None:
+    daemon = Daemon(segment.node(), tmp_path / "named")
+    text = daemon.config.read_text()
+    daemon.config.write_text(f"net_namespace {daemon.node.namespace}\n{text}")
+    words = [sys.executable, "-m", "fastha", "-c", str(daemon.config)]
+    assert subprocess.run([*words, "-t"], cwd=ROOT, check=False).returncode == 0
+    with (daemon.directory / "log").open("ab") as log:
+        daemon.process = subprocess.Popen([*words, "--lvs-plane", "none", "-l", "-G"], stderr=log, cwd=ROOT)
+    daemon.run_dir = Path("/run/fastha") / daemon.node.namespace
+    try:
+        until(lambda: daemon.state() == "MASTER", daemon.log(), 20)
+        assert daemon.node.has(VIP)
+    finally:
+        daemon.process.terminate()
+        assert daemon.process.wait(10) == 0
+    assert not daemon.node.has(VIP)
+    daemon.config.write_text(f"net_namespace no-such-namespace\n{text}")
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert "no-such-namespace" in done.stderr
+
+
 def test_everything_killed_at_once_converges(segment: Segment, master: Daemon) -> None:
     for pid in (master.supervisor(), *(pid for pid in master.pids().values() if pid)):
         os.kill(pid, signal.SIGKILL)
