@@ -15,7 +15,7 @@ class Give:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send these adverts now, once (priority 0, an answer, the last word before yielding)."""
+    """Send these adverts now, once, whatever the order in force (priority 0, the last word before yielding)."""
 
     instance: int
     datagrams: tuple[Datagram, ...]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fastha.model.net import packed
+from fastha.model.units import seconds_text
 from fastha.vrrp.actions import Tell
 from fastha.vrrp.fsm import Heard, State, in_backup, in_master
 from fastha.vrrp.instance import LOWERED_OWNER
@@ -96,8 +97,7 @@ class Listener:
         if instance.preempt_at is None:
             instance.preempt_at = now + instance.preempt_delay
             self._world.timers.set(key, instance.preempt_at)
-            text = f"start preempt delay of {instance.preempt_delay / 1_000_000_000:g} seconds"
-            instance.log("info", text, detail=True)
+            instance.log("info", f"start preempt delay of {seconds_text(instance.preempt_delay)}", detail=True)
         return now < instance.preempt_at
 
     def preempt_delay_over(self, instance: Instance, now: Ns) -> None:
