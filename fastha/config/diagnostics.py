@@ -71,10 +71,11 @@ class Diagnostic:
 
 
 class Report:
-    """Collects the diagnostics of one reading, in the order they were found."""
+    """Collects the diagnostics of one reading, in the order they were found; each is said once."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._said: set[tuple[str, int, int]] = set()
 
     def error(
         self,
@@ -102,6 +103,10 @@ class Report:
         exit_code: Exit,
     ) -> None:
         line, word = place
+        said = (message, line.order if line else -1, word)
+        if said in self._said:
+            return
+        self._said.add(said)
         if line is None:
             at: dict[str, object] = {}
         else:

@@ -1,6 +1,6 @@
 """The LVS half of the Plan: virtual servers with their real servers. The rules are in the order keepalived has them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from fastha.config.lines import GroupEntry
@@ -49,7 +49,7 @@ class LvsPart:
 
 def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
     defs = ctx.defs
-    services: list[VirtualServer] = []
+    services: dict[tuple[object, ...], VirtualServer] = {}
     notifies: list[Notifies] = []
     reader = CheckerReader(ctx, scripts, tracking)
     groups = _groups(ctx)
@@ -57,12 +57,15 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
         for key in _keys(ctx, node, groups):
             service = _Service(ctx, scripts, reader, node, key)
             planned = service.plan()
-            if planned is not None:
-                services.append(planned)
-                notifies += service.notifies(planned)
+            if planned is None:
+                continue
+            identity = (planned.family, planned.fwmark, planned.protocol, planned.address, planned.port)
+            first = services.get(identity)
+            services[identity] = planned if first is None else _joined(ctx, first, planned, node)
+            notifies += service.notifies(planned)
     return LvsPart(
         CheckerPlan(
-            virtual_servers=tuple(services),
+            virtual_servers=tuple(services.values()),
             lvs_plane=PlaneChoice(defs.get("lvs_plane", "auto")),
             lvs_flush=defs.has("lvs_flush"),
             lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
@@ -73,6 +76,19 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
         ),
         notifies,
     )
+
+
+def _joined(ctx: Context, first: VirtualServer, second: VirtualServer, node: Node) -> VirtualServer:
+    """Two of one identity are one service in the kernel, with the servers of both."""
+    ctx.report.note(
+        f"virtual server {second.name} is there twice: its real servers join those of the first one, whose settings "
+        "count",
+        node.line,
+        1,
+    )
+    known = {(server.address, server.port) for server in first.real_servers}
+    more = tuple(server for server in second.real_servers if (server.address, server.port) not in known)
+    return replace(first, real_servers=first.real_servers + more)
 
 
 def _groups(ctx: Context) -> dict[str, list[GroupEntry]]:
@@ -139,6 +155,11 @@ class _Service:
         self.method: Method | None = node.maybe("lvs_method")
         self.family: Family = 4
 
+    @property
+    def spoken(self) -> str:
+        """For messages. A group goes by its own name, so that what is wrong with it is said once."""
+        return f"virtual server [{self.key.group}]" if self.key.group else f"virtual server {self.name}"
+
     def _name(self) -> str:
         """As keepalived prints it."""
         if self.marked:
@@ -147,7 +168,7 @@ class _Service:
 
     def error(self, message: str, setting: str = "", word: int = 0) -> None:
         line = self.node.line_of(setting) if setting else self.node.line
-        self.ctx.error(f"virtual server {self.name}: {message}", line, word)
+        self.ctx.error(f"{self.spoken}: {message}", line, word)
 
     def plan(self) -> VirtualServer | None:
         node, key = self.node, self.key
@@ -239,7 +260,7 @@ class _Service:
             return default
         if written[0] != self.family:
             self.ctx.report.note(
-                f"virtual server {self.name}: persistence_granularity is not for IPv{self.family}; it is ignored",
+                f"{self.spoken}: persistence_granularity is not for IPv{self.family}; it is ignored",
                 self.node.line_of("persistence_granularity"),
                 1,
             )
@@ -280,14 +301,14 @@ class _Service:
             written: ServerAddress = rs.header
             if family_of(written.address) != self.family and not self._tunnelled(rs):
                 self.ctx.error(
-                    f"virtual server {self.name}: real server {written.address} is not IPv{self.family}; it is dropped",
+                    f"{self.spoken}: real server {written.address} is not IPv{self.family}; it is dropped",
                     rs.line,
                     1,
                 )
                 continue
             if written in seen:
                 self.ctx.error(
-                    f"virtual server {self.name}: real server [{written.address}]:{written.port} is there twice; the "
+                    f"{self.spoken}: real server [{written.address}]:{written.port} is there twice; the "
                     "second one is dropped",
                     rs.line,
                     1,
@@ -319,8 +340,7 @@ class _Service:
         if self.marked:
             if direct and written.port:
                 self.ctx.error(
-                    f"virtual server {self.name}: real server {written.address} of a firewall mark has a port; it is "
-                    "cleared",
+                    f"{self.spoken}: real server {written.address} of a firewall mark has a port; it is cleared",
                     rs.line,
                     2,
                 )
@@ -328,12 +348,14 @@ class _Service:
         if self.key.group and written.port:
             if direct and written.port != self.key.port:
                 self.ctx.report.note(
-                    f"virtual server {self.name}: real server {written.address} has port {written.port}", rs.line, 2
+                    f"{self.spoken}: real server {written.address} has port {written.port}",
+                    rs.line,
+                    2,
                 )
             return self.key.port if direct else written.port
         if direct and written.port and written.port != self.key.port:
             self.ctx.error(
-                f"virtual server {self.name}: {method.forwarding} cannot change the port; real server "
+                f"{self.spoken}: {method.forwarding} cannot change the port; real server "
                 f"{written.address} gets port {self.key.port}",
                 rs.line,
                 2,

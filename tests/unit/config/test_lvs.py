@@ -230,6 +230,21 @@ def test_groups_become_a_service_for_each_entry() -> None:
     )
 
 
+def test_what_is_wrong_with_a_group_is_said_once() -> None:
+    group = "virtual_server_group g {\n192.0.2.10-19 80\n}\n"
+    loaded = read(group + GOOD_SERVICE.format("", "").replace("192.0.2.10 80", "group g").replace("lvs_sched rr", ""))
+    assert errors(loaded) == ["5:1 virtual server [g]: no scheduler (lvs_sched); wlc is used"]
+
+
+def test_two_services_of_one_identity_are_one() -> None:
+    first = GOOD_SERVICE.format("quorum 1", "")
+    second = GOOD_SERVICE.format("lvs_sched wrr", "weight 7").replace("21 80", "22 80")
+    assert read(first + second).exit_code == 0
+    (vs,) = pool(first + second + second)
+    assert (vs.scheduler, [server.address for server in vs.real_servers]) == ("rr", ["192.0.2.21", "192.0.2.22"])
+    assert len(pool(first + second.replace("TCP", "UDP"))) == 2
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
