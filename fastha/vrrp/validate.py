@@ -100,6 +100,8 @@ def validate(advert: AdvertReceived, view: View) -> Verdict:
         return _drop("short", f"advert of {len(payload)} bytes is shorter than a header")
     if header.virtual_router_id != plan.virtual_router_id:
         return _drop("vrid", f"advert for VRID {header.virtual_router_id}, not {plan.virtual_router_id}")
+    if plan.family == 6 and advert.multicast == plan.unicast:
+        return _drop("", "")  # IPv6: not for us, and no error
     if plan.auth_type is AuthType.AH:
         return _ko("authtype_mismatch", "ah", "advert without an authentication header")
     expected = wire.message_length(header.version, plan.family, header.count)

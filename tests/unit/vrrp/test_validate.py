@@ -3,7 +3,7 @@
 import pytest
 
 from fastha.model.net import Address
-from fastha.model.plan import AuthType, UnicastPeer
+from fastha.model.plan import AuthType, UnicastPeer, VirtualAddress
 from fastha.model.units import MS, S
 from fastha.vrrp.events import AdvertReceived
 from fastha.vrrp.validate import Outcome, Verdict, validate
@@ -104,6 +104,20 @@ def test_ethernet_padding_is_no_error(plan: dict[str, object], padding: int) -> 
     payload = Bench(instance(**plan)).start().advert(200).payload
     assert judged(plan, payload=payload + bytes(padding)).outcome is Outcome.OK
     assert judged(plan, payload=payload + bytes(padding + 1)).counters == ("packet_len_err",)
+
+
+def test_a_packet_longer_than_the_ethernet_minimum_is_not_padded() -> None:
+    three = tuple(VirtualAddress(address=Address(f"10.0.0.{i}"), prefixlen=32, dev="eth0") for i in (1, 2, 3))
+    bench = Bench(instance(addresses=three)).start()
+    payload = bench.advert(200).payload
+    assert verdict(bench, bench.advert(200, payload=payload)).outcome is Outcome.OK
+    assert verdict(bench, bench.advert(200, payload=payload + bytes(2))).counters == ("packet_len_err",)
+
+
+def test_ipv6_of_the_wrong_cast_is_no_error() -> None:
+    bench = Bench(instance(family=6, version=3, group=Address("ff02::12"), addresses=())).start()
+    found = verdict(bench, bench.advert(200, Address("fe80::6"), multicast=False, ttl=1))
+    assert (found.outcome, found.counters, found.text) == (Outcome.DROP, (), "")
 
 
 def test_another_address_list_is_counted_and_used() -> None:
