@@ -37,7 +37,7 @@ from advert cimport (
     packets_of, peers_of, socket_t
 )
 from advert_io cimport dissect, flush, send_frames, send_packets
-from advert_rules cimport fire, hear, overflowed, resume, schedule, was_away
+from advert_rules cimport deaf, fire, hear, overflowed, postpone, resume, schedule, was_away
 from atomic cimport fh_load, fh_load_u, fh_store, fh_store_u
 from heap cimport heap_close, heap_drop, heap_open, heap_t
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -128,10 +128,11 @@ cdef void leave_socket(engine_t *e, int32_t instance) noexcept nogil:
 cdef void take_binding(engine_t *e, int32_t instance, binding_t *binding) noexcept nogil:
     cdef instance_t *one = &e.instances[instance]
     cdef int32_t *first
-    leave_socket(e, instance)
-    free(one.binding)
+    cdef bint was_deaf = deaf(one)
     if binding.listener >= 0 and e.sockets[binding.listener] == NULL:
         binding.listener = -1
+    leave_socket(e, instance)
+    free(one.binding)
     one.binding = binding
     one.next_same = -1
     if instance >= e.used:
@@ -140,6 +141,9 @@ cdef void take_binding(engine_t *e, int32_t instance, binding_t *binding) noexce
         first = &e.sockets[binding.listener].by_vrid[binding.vrid]
         one.next_same = first[0]
         first[0] = instance
+        if was_deaf:
+            postpone(e, instance)
+    schedule(e, instance)
 
 
 cdef void forget(engine_t *e, int32_t instance) noexcept nogil:

@@ -15,6 +15,11 @@ from libc.string cimport memcmp
 
 # -------------------------------------------------------------------------------------------------------------- timers
 
+cdef inline bint deaf(instance_t *one) noexcept nogil:
+    """It has no socket to hear by. It does not judge silence then: two masters would be the price."""
+    return one.binding == NULL or one.binding.listener < 0
+
+
 cdef inline void schedule(engine_t *e, int32_t instance) noexcept nogil:
     """Put the instance where its order and state want it in the heap of deadlines."""
     cdef instance_t *one = &e.instances[instance]
@@ -22,7 +27,7 @@ cdef inline void schedule(engine_t *e, int32_t instance) noexcept nogil:
     if (
         mode == MODE_IDLE
         or (mode == MODE_SPEAK and one.silent)
-        or (mode == MODE_LISTEN and (one.fired or one.unsettled))
+        or (mode == MODE_LISTEN and (one.fired or one.unsettled or deaf(one)))
     ):
         heap_drop(&e.heap, instance)
     else:

@@ -10,6 +10,7 @@ the engine's lease and the answer to the watchdog.
 
 import os
 import resource
+import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -42,6 +43,9 @@ BEAT: Final = 0.25
 SILENT_ENGINE: Final = 2 * S
 """An engine that has made no turn for so long hangs; it makes four a second."""
 UNKNOWN_EVERY: Final = 5 * S
+FIT_AGAIN: Final = S
+"""Sockets that could not be opened are tried again this often; meanwhile their instances stay BACKUP."""
+EXIT_PERMISSION: Final = 4
 ROOM: Final = 1024
 """Instances the engine has room for, at least; four times those of the first Plan when that is more."""
 
@@ -54,11 +58,12 @@ class VrrpWork:
     network: Network
     addresses: Addresses
     sockets: AdvertSockets
+    frames: socket.socket
+    """For gratuitous ARP and neighbour advertisements."""
 
     def __init__(self, child: Child[VrrpPlan]) -> None:
         self._child = child
         self._loop = child.loop
-        self._frames = packet_sender()
         self._forwarding = Forwarding()
         self._mails = Mails()
         self._room = ROOM
@@ -68,7 +73,8 @@ class VrrpWork:
         """Those the Plan names; the core hears of no others."""
         self._mute: set[int] = set()
         """Instances whose adverts fail, as told."""
-        self._fit_sockets = False
+        self._fit_at: Ns | None = None
+        """When the sockets are to be made to fit again; None: they do."""
         self._finished = False
         self._states: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -84,6 +90,10 @@ class VrrpWork:
         _raise_descriptor_limit()
         if plan.process.process_name:
             set_comm(plan.process.process_name)
+        try:
+            self.frames = packet_sender()
+        except PermissionError:
+            raise Refused("VRRP needs raw sockets (CAP_NET_RAW and CAP_NET_ADMIN)", EXIT_PERMISSION) from None
         self._room = max(ROOM, 4 * len(plan.instances))
         self.core = Core(plan)
         self.engine = AdvertEngine(self._room)
@@ -129,7 +139,7 @@ class VrrpWork:
         self.sockets.close()
         self.addresses.close()
         self.network.close()
-        self._frames.close()
+        self.frames.close()
         self._child.finish()
 
     def healthy(self) -> bool:
@@ -208,7 +218,7 @@ class VrrpWork:
                         continue  # our own doing, or nothing of ours
                     self.addresses.restore(interface)
                 case events.LinkChanged(name) if name in self._interfaces:
-                    self._fit_sockets = True  # it may be another interface of the same name
+                    self._fit_at = 0  # it may be another interface of the same name
                     if change.up:
                         self.addresses.restore(name)
                 case events.SourceChanged(interface) if interface in self._interfaces:
@@ -244,9 +254,8 @@ class VrrpWork:
             self._do(self.core.handle(event, clock.monotonic()))
         now = clock.monotonic()
         self._do(self.core.tick(now))
-        if self._fit_sockets:
-            self._fit_sockets = False
-            self._complain(self.sockets.fit(self.core.endpoints()))
+        if self._fit_at is not None and now >= self._fit_at:
+            self._fit(now)
         self._complain(self.addresses.commit())
         self._announce(now)
         self._tell()
@@ -273,9 +282,15 @@ class VrrpWork:
                     self._child.log(level, text)
                 case actions.Rebuild():
                     self._assign_addresses()
-                    self._complain(self.sockets.fit(self.core.endpoints()))
+                    self._fit(clock.monotonic())
                 case actions.Finished():
                     self._finished = True
+
+    def _fit(self, now: Ns) -> None:
+        """Give the engine the sockets that the instances need now."""
+        problems = self.sockets.fit(self.core.endpoints())
+        self._fit_at = now + FIT_AGAIN if problems else None
+        self._complain(problems)
 
     def _assign_addresses(self) -> None:
         """Encode the requests for the addresses of the Plan as it is now."""
@@ -291,7 +306,7 @@ class VrrpWork:
         announcements, self._announcements = self._announcements, []
         for one in announcements:
             frames = [frame for place in one.addresses if (frame := self._frame(*place, now)) is not None]
-            self.engine.frames(self._frames.fileno(), frames * one.count)
+            self.engine.frames(self.frames.fileno(), frames * one.count)
 
     def _frame(self, interface: str, address: Address, now: Ns) -> tuple[int, bytes] | None:
         """None where there is nothing to announce: given up again in the same turn, or a link without ARP."""

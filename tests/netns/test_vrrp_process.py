@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,42 @@ def test_both_threads_are_in_real_time(segment: Segment, tmp_path: Path) -> None
         pytest.skip("this machine refuses real time")
     assert classes == {os.SCHED_RR}
     assert sorted(os.sched_getparam(thread).sched_priority for thread in threads) == [49, 50]
+
+
+DEAF = (
+    sys.executable, "-c",
+    "import os, pathlib, sys\nfrom fastha.process.vrrp import main\nfrom fastha.system import sockets\n"
+    "real = sockets.listener\n"
+    "def listener(*words):\n"
+    "    if not pathlib.Path(os.environ['MAY_HEAR']).exists(): raise OSError(105, 'No buffer space available')\n"
+    "    return real(*words)\n"
+    "sockets.listener = listener\n"
+    "sys.exit(main())",
+)  # fmt: skip
+"""The vrrp process on a machine where receive sockets cannot be opened until the file $MAY_HEAR exists."""
+
+
+def test_who_cannot_hear_does_not_take_over(segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAY_HEAR", str(tmp_path / "may"))
+    a, b = segment.node(), segment.node()
+    strong = FasthaVrrp(a, one(priority=200), tmp_path)
+    deaf = FasthaVrrp(b, one(priority=100), tmp_path, program=DEAF)
+    master(strong)
+    capture = segment.capture()
+    until(lambda: len(capture.adverts(a.address)) > 15, "adverts for many master-down times")
+    assert deaf.states == {"VI": "BACKUP"}
+    assert any("cannot hear adverts on eth0: No buffer space available" in line for line in deaf.log)
+    (tmp_path / "may").touch()
+    until(lambda: deaf.snapshot().engine["expected"] > 2, "it to hear")
+    strong.kill()
+    master(deaf)
+    assert list(deaf.states.values()) == ["MASTER"]
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+def test_without_raw_sockets_it_says_so_and_ends(segment: Segment, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="VRRP needs raw sockets"):
+        FasthaVrrp(segment.node(), one(), tmp_path, program=("setpriv", "--bounding-set=-net_raw", *VRRP))
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")

@@ -79,7 +79,7 @@ adverts = st.builds(
 others = st.builds(
     Do,
     what=st.sampled_from(
-        ["step", "step", "settle", "settle", "renew", "renew", "send", "unbind", "bind", "overflow", "away"]
+        ["step", "step", "settle", "settle", "renew", "renew", "send", "unbind", "bind", "deafen", "overflow", "away"]
     ),
     instance=st.integers(0, INSTANCES - 1),
     advance=times,
@@ -132,6 +132,8 @@ def play(engine: AdvertEngine | ModelEngine, script: Sequence[Do]) -> list[objec
                 engine.unbind(do.instance)
             case "bind":
                 engine.bind(ENDPOINTS[do.instance], slots[do.instance // 2], -1, 1)
+            case "deafen":
+                engine.bind(ENDPOINTS[do.instance], -1, -1, 1)
             case what:
                 now += do.advance
                 away = do.relative if what == "away" else 0
