@@ -46,9 +46,11 @@ def test_router_follows_script_and_maintenance_file() -> None:
 
 
 @pytest.mark.compat
-def test_keepalived_stands_in_for_the_daemon() -> None:
-    done = lab("router", "--check", *MARGIN, "--daemon", "keepalived", "--script", "failover,heal,maintenance")
+@pytest.mark.parametrize("daemons", ["keepalived", "fastha,keepalived", "keepalived,fastha"])
+def test_keepalived_and_fastha_take_over_from_each_other(daemons: str) -> None:
+    done = lab("router", "--check", *MARGIN, "--daemon", daemons, "--script", "maintenance,heal")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\nok ") == 2
 
 
 def test_a_gap_above_what_is_allowed_fails() -> None:

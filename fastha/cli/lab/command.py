@@ -12,6 +12,7 @@ from fastha.cli.lab import example as examples
 from fastha.cli.lab.cage import CageError, run_caged
 from fastha.cli.lab.example import CONFIG_DIR, Example, ExampleError
 from fastha.cli.lab.lab import PROCESSES, Lab
+from fastha.cli.lab.network import DIRECTORS
 from fastha.cli.lab.show import Wish, run
 from fastha.model.plan import PlaneChoice
 from fastha.model.units import S
@@ -55,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
         help="seconds that a gap may exceed the formula (default: 0.5)",
     )
     parser.add_argument(
-        "--daemon", default="fastha", metavar="PROGRAM", help="the daemon: fastha, or keepalived to compare"
+        "--daemon",
+        default="fastha",
+        metavar="PROGRAM[,PROGRAM]",
+        help="the daemon, or one for each director: fastha, or keepalived to compare",
     )
     parser.add_argument("--plane", choices=[str(choice) for choice in PlaneChoice], help="the daemons' --lvs-plane")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all programs in DIR")
@@ -96,7 +100,8 @@ def main(argv: list[str] | None = None) -> int:
             console.print(f"{name:15} {examples.title(name)}", highlight=False, soft_wrap=True)
         return 0
     try:
-        need_programs(args.daemon)
+        need_programs()
+        programs(args.daemon)
         path = examples.locate(args.example)
         return run_caged(lambda unprivileged: caged(args, path, unprivileged))
     except (ExampleError, CageError) as error:
@@ -104,7 +109,16 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def need_programs(daemon: str) -> None:
+def programs(daemon: str) -> tuple[str, str]:
+    """What each director runs: `fastha`, or the path of another program. Raises ExampleError."""
+    words = daemon.split(",")
+    found = [word if word == "fastha" else shutil.which(word) for word in words]
+    if len(words) > len(DIRECTORS) or None in found:
+        raise ExampleError(f"--daemon: {daemon!r} names no program, or more than two")
+    return found[0] or "", found[-1] or ""
+
+
+def need_programs() -> None:
     """Raises ExampleError when a program is missing that the lab runs."""
     for program, package in (
         ("ip", "iproute2"),
@@ -114,8 +128,6 @@ def need_programs(daemon: str) -> None:
     ):
         if shutil.which(program) is None:
             raise ExampleError(f"the program {program} is missing (Debian: package {package})")
-    if daemon != "fastha" and shutil.which(daemon) is None:
-        raise ExampleError(f"--daemon: there is no program {daemon}")
 
 
 def wish_of(args: argparse.Namespace, example: Example, terminal: bool) -> Wish:
@@ -135,11 +147,10 @@ def caged(args: argparse.Namespace, path: Path, unprivileged: bool) -> int:
         examples.copy_files(path, Path(CONFIG_DIR))
         example = examples.read(path.name)
         wish = wish_of(args, example, terminal=sys.stdin.isatty() and console.is_terminal)
-        program = "fastha" if args.daemon == "fastha" else shutil.which(args.daemon) or args.daemon
         plane = args.plane or ("nftables" if unprivileged and example.services else None)
         if unprivileged:
             console.print("not root: a user namespace, pools by nftables, no real-time scheduling", highlight=False)
-        return asyncio.run(run(Lab(example, program, plane, args.rate, args.logs), wish, console))
+        return asyncio.run(run(Lab(example, programs(args.daemon), plane, args.rate, args.logs), wish, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
     except (ExampleError, OSError, RuntimeError) as error:

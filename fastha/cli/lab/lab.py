@@ -42,7 +42,9 @@ class ActError(Exception):
 class Lab:
     """One running example. Everything it makes ends with the cage it runs in."""
 
-    def __init__(self, example: Example, program: str, plane: str | None, rate: float, logs: Path | None) -> None:
+    def __init__(
+        self, example: Example, programs: tuple[str, str], plane: str | None, rate: float, logs: Path | None
+    ) -> None:
         self.example = example
         self.rate = rate
         self.logs = logs or RUN
@@ -50,7 +52,10 @@ class Lab:
         self.condition = Condition()
         self.told: list[str] = []
         """What was done, for the display."""
-        self.directors = {name: Director(name, program, plane, self.logs / f"{name}.log") for name in DIRECTORS}
+        self.directors = {
+            name: Director(name, program, plane, self.logs / f"{name}.log")
+            for name, program in zip(DIRECTORS, programs, strict=True)
+        }
         self.servers: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.acts: dict[str, Act] = {
@@ -60,7 +65,7 @@ class Lab:
             "server-down": self.server_down,
             "heal": self.heal,
         }
-        for name in PROCESSES if self.directors[DIRECTORS[0]].speaks else ():
+        for name in PROCESSES:
             self.acts[f"kill-{name}"] = partial(self.kill_one, name)
         if example.maintenance_file:
             self.acts["maintenance"] = self.maintenance
