@@ -31,6 +31,7 @@ from fastha.process.messages import (
     LogLine,
     Message,
     NewPlan,
+    NoPeer,
     Ping,
     Pong,
     Ready,
@@ -116,6 +117,7 @@ class Child(Generic[P]):
         self._syslog: Syslog | None = None
         self._peers: dict[str, Channel] = {}
         self._early: dict[str, socket.socket] = {}
+        self._absent: set[str] = set()
         self._outboxes: dict[str, Outbox] = {}
         self._states = States()
         self._control = Channel(control, loop, self._on_control, self._on_supervisor_gone)
@@ -130,7 +132,10 @@ class Child(Generic[P]):
             self._control.send(message, fds)
 
     def send(self, peer: str, message: Message) -> None:
-        """Say `message` to a peer; it waits (see `Outbox`) while the peer is slow, restarting or not there yet."""
+        """Say `message` to a peer; it waits (see `Outbox`) while the peer is slow, restarting or not there yet. When
+        there is to be no such peer it is dropped."""
+        if peer in self._absent:
+            return
         channel = self._peers.get(peer)
         if channel is not None:
             channel.send(message)
@@ -192,6 +197,9 @@ class Child(Generic[P]):
                 self._take_plan(message, fds[0])
             case Link(peer):
                 self._link(peer, socket.socket(fileno=fds[0]))
+            case NoPeer(peer):
+                self._absent.add(peer)
+                self._outbox(peer).clear()
             case Ping(serial):
                 if not self._started or self._stopping or self.work.healthy():
                     self.report(Pong(serial))
@@ -236,6 +244,7 @@ class Child(Generic[P]):
             self._link(peer, sock)
 
     def _link(self, peer: str, sock: socket.socket) -> None:
+        self._absent.discard(peer)
         if not self._started:
             if peer in self._early:
                 self._early[peer].close()

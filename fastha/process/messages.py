@@ -37,6 +37,13 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class NoPeer:
+    """There is no process `peer`, nor will there be one until a `Link` comes: what you would tell it, nobody wants."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Watchdog: to be answered with `Pong` from the core loop, not from the IO layer alone."""
 
@@ -199,6 +206,7 @@ class ScriptSeen:
 Message = (
     NewPlan
     | Link
+    | NoPeer
     | Ping
     | AskSnapshot
     | Stop

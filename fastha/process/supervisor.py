@@ -24,7 +24,7 @@ from fastha.process.channel import pair
 from fastha.process.children import PERMANENT, ChildProcess
 from fastha.process.control import ControlSocket
 from fastha.process.join import SnapshotJoin, joined
-from fastha.process.messages import LogLine, Message, Ready, SnapshotPart, States
+from fastha.process.messages import LogLine, Message, NoPeer, Ready, SnapshotPart, States
 from fastha.process.outbox import merge_states
 from fastha.process.parts import CHILDREN, parts_of
 from fastha.process.resume import resumable
@@ -97,6 +97,8 @@ class Supervisor:
         self._note = ""
         self._states = States()
         self._children: dict[str, ChildProcess] = {}
+        self._wanted: set[str] = set()
+        """The children that the Plan in force needs."""
         self._join = SnapshotJoin()
         self._old_runner: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -231,6 +233,7 @@ class Supervisor:
         if not parts:
             self.log("warning", "nothing to do: the configuration has no vrrp_instance and no virtual_server")
             self._notifier.ready("nothing to do")
+        self._wanted = set(parts)
         for name, part in parts.items():
             self._children[name].start(part, resume if name == "vrrp" else ())
 
@@ -304,6 +307,13 @@ class Supervisor:
                 left, right = pair()
                 self._children[one].link(other, left)
                 self._children[other].link(one, right)
+        self._tell_absence()
+
+    def _tell_absence(self) -> None:
+        """Without this, what is meant for a runner that is not needed would pile up."""
+        for one, other in _LINKED:
+            if other not in self._wanted and self._children[one].alive:
+                self._children[one].send(NoPeer(other))
 
     def child_said(self, child: ChildProcess, message: Message, fds: tuple[int, ...]) -> None:
         """Take what a child says."""
@@ -398,6 +408,7 @@ class Supervisor:
 
     async def _go_over(self, parts: dict[str, bytes]) -> str:
         """Bring the children to `parts`; what they refused."""
+        self._wanted = set(parts)
         answers: dict[str, asyncio.Future[str]] = {}
         leaving = []
         # The runner first: the others' new trackers and scripts are then known to it.
@@ -416,6 +427,7 @@ class Supervisor:
             elif child.plan != part:
                 answers[name] = child.reload(part)
         await asyncio.gather(*leaving)
+        self._tell_absence()
         if answers:
             await asyncio.wait(answers.values(), timeout=_RELOAD_PATIENCE)
         problems = [

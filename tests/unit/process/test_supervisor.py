@@ -255,6 +255,24 @@ def test_reload_by_difference(daemon):
     poll(lambda: daemon.text().count("reload complete") == 2, "reload complete")
 
 
+def test_what_is_told_to_a_runner_that_is_not_needed_does_not_wait_for_one(daemon):
+    def plan(priority: int, runner: RunnerPlan) -> Plan:
+        instance = VrrpInstance(name="VI_1", interface="lo", virtual_router_id=1, priority=priority)
+        return Plan(supervisor=PLAN.supervisor, vrrp=VrrpPlan(instances=(instance,)), runner=runner)
+
+    daemon.write(plan(1, RunnerPlan()))
+    daemon.up()
+    daemon.write(plan(2, RunnerPlan()))
+    assert daemon.ask(op="reload")["note"] == ""
+    assert not daemon.events("runner")
+    daemon.write(plan(3, PLAN.runner))
+    assert daemon.ask(op="reload")["note"] == ""
+    poll(lambda: any("Tell" in line for line in daemon.events("runner")), "the event of the last reload")
+    told = [line for line in daemon.events("runner") if "Tell" in line]
+    assert len(told) == 1
+    assert "RELOADED" in told[0]
+
+
 def test_a_broken_or_missing_file_keeps_the_old_plan(daemon):
     daemon.up()
     for spoil in (lambda path: path.write_text("{"), lambda path: path.unlink()):

@@ -39,6 +39,8 @@ class FakeWork:
         if self.told("refuse"):
             raise Refused("not this one")
         self.journal("reload")
+        if self.child.name == "vrrp":
+            self.child.send("runner", Tell("INSTANCE", "VI_1", "RELOADED", 100))
 
     def linked(self, peer: str) -> None:
         self.journal(f"linked {peer}")
