@@ -225,7 +225,10 @@ def _nft(arguments: list[str], text: str) -> str:
         return f"nft did not end within {TIMEOUT} s"
     if done.returncode == 0:
         return ""
-    return _first_error(done.stderr.decode(errors="replace")) or f"nft ended with {done.returncode}"
+    error = _first_error(done.stderr.decode(errors="replace")) or f"nft ended with {done.returncode}"
+    if "Message too long" in error:
+        error += " (in a user namespace a transaction fits net.core.wmem_max or fails)"
+    return error
 
 
 def _first_error(text: str) -> str:

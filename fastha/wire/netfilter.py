@@ -5,6 +5,7 @@ nf_tables: the number of the last transaction. Numbers are in network order here
 """
 
 from struct import Struct
+from struct import error as struct_error
 from typing import Final, NamedTuple
 
 from fastha.model.net import Address, Family, unpacked
@@ -68,7 +69,7 @@ def decode_flow(payload: bytes) -> Flow | None:
         port, server_port = _port(there, _PROTO_DPORT), _port(back, _PROTO_SPORT)
         # The tuple and the identity: an entry that took its place meanwhile is not deleted.
         raw = payload[:4] + attribute(_TUPLE_ORIG, found[_TUPLE_ORIG]) + attribute(_ID, found[_ID])
-    except KeyError as error:
+    except (KeyError, IndexError, struct_error) as error:
         raise ValueError(f"connection tracking entry not understood: {error!r}") from None
     return Flow(protocol, address, port, server, server_port, raw)
 

@@ -24,7 +24,7 @@ RUNNER = Path(__file__).parent.parent / "ipvs-vm" / "ipvs-vm"
 REPORTS = "FASTHA_KERNEL_REPORTS"
 """In the guest: the file its reports go to."""
 NO_GUEST = 125
-GUEST_TIME = 400
+GUEST_TIME = 600
 """Seconds for all tests in the guest."""
 
 
