@@ -21,8 +21,6 @@ from benchmarks.lab import Backend, Lab, cpu_seconds, rss_mib, wait_for
 from benchmarks.subjects import CHECKS, PORT, SUBJECTS, keepalived_version
 
 CASES = ("TCP_CHECK:5000:2", "TCP_CHECK:20000:5", "HTTP_GET:5000:2", "HTTP_GET:20000:5")
-SETTLING = 2.0
-"""Seconds after the first round of checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,12 @@ class Run:
 
 def measure(lab: Lab, backend: Backend, subject: str, case: tuple[str, int, float], seconds: float) -> Run:
     """Start a subject, let it settle, watch it, end it."""
+    checks = backend.accepted
     running = SUBJECTS[subject](lab, *case)
     pid = running.process.pid
     wait_for(f"{subject} to take up its servers", running.ready)
-    time.sleep(case[2] + SETTLING)  # everything is first checked within an interval and a second
+    wait_for(f"{subject} to check every server", lambda: backend.accepted - checks >= case[1])
+    time.sleep(case[2])
     before, checks, start = cpu_seconds(pid), backend.accepted, time.monotonic()
     time.sleep(seconds)
     checks, spent = backend.accepted - checks, cpu_seconds(pid) - before
