@@ -244,7 +244,7 @@ cdef bint take_commands(engine_t *e, uint32_t budget) noexcept nogil:
 # ---------------------------------------------------------------------------------------------------------- the thread
 
 cdef void arm(engine_t *e, int64_t now) noexcept nogil:
-    """Set the timer to the next deadline; while anybody listens, to a heartbeat at the latest."""
+    """Set the timer to the next deadline, a heartbeat from now at the latest."""
     cdef int64_t wanted = now + HEARTBEAT
     cdef itimerspec when
     if e.heap.count and e.heap.keys[e.heap.items[0]] < wanted:
@@ -285,6 +285,7 @@ cdef void run(engine_t *e) noexcept nogil:
     cdef int32_t i
     cdef int64_t wanted
     cdef bint more = False
+    arm(e, nanoseconds(CLOCK_MONOTONIC))
     while not e.stopping:
         wanted = e.armed
         got = epoll_wait(e.epoll, ready, BATCH, 0 if more else -1)
@@ -551,10 +552,10 @@ cdef class AdvertEngine:
             raise ValueError(f"instance {instance} of {self.engine.capacity}")
         return instance
 
-    def listen(self, int fd, int family):
+    def listen(self, int fd, int family, unsigned int interface=0):
         """Read adverts from this socket (protocol 112, non-blocking, set up by `system.sockets`); returns its slot.
 
-        One socket for each (family, interface, group or unicast source). Virtual: `fd` is -1.
+        One socket for each (family, interface, group or unicast source); `interface` is the index. Virtual: `fd` is -1.
         """
         cdef socket_t *s
         cdef int slot
@@ -566,6 +567,7 @@ cdef class AdvertEngine:
             raise MemoryError
         s.fd = fd
         s.family = AF_INET if family == 4 else AF_INET6
+        s.interface = interface
         for i in range(256):
             s.by_vrid[i] = -1
         slot = self.free_slots.pop()
@@ -676,12 +678,12 @@ cdef class AdvertEngine:
         AdvertReceived, MasterDown, LeaseLost, EngineLate for the core; SendFailed for the log.
         """
         cdef engine_t *e = self.engine
-        cdef uint64_t tail = e.events_tail, head = fh_load_u(&e.events_head)
-        cdef uint64_t ignored
+        cdef uint64_t tail = e.events_tail, head, ignored
         cdef event_t *event
         cdef list result = []
         if not e.virtual:
-            eventfd_read(e.news, &ignored)
+            eventfd_read(e.news, &ignored)  # before looking, or an event that comes between lies unseen
+        head = fh_load_u(&e.events_head)
         while tail != head and len(result) < limit:
             event = &e.events[tail & (e.events_size - 1)]
             if event.kind == EVENT_ADVERT:

@@ -125,6 +125,7 @@ cdef struct instance_t:
 cdef struct socket_t:
     int fd
     int family
+    uint32_t interface
     bint drained  # in this turn
     uint32_t drops  # of its queue, as the kernel last said
     uint32_t drops_judged

@@ -32,6 +32,7 @@ cdef inline bint dissect(
     memset(heard, 0, sizeof(datagram_t))
     heard.length_ok = 1
     heard.family = 4 if s.family == AF_INET else 6
+    heard.interface = s.interface
     while control != NULL:
         if control.cmsg_level == SOL_SOCKET and control.cmsg_type == SO_TIMESTAMPNS:
             memcpy(&stamp, CMSG_DATA(control), sizeof(timespec))

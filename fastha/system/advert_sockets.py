@@ -87,7 +87,7 @@ class AdvertSockets:
                     problems.append(f"cannot hear adverts on {endpoint.interface}: {error.strerror}")
                     slot = -1
                 else:
-                    slot = self._engine.listen(sock.detach(), endpoint.family)
+                    slot = self._engine.listen(sock.detach(), endpoint.family, index)
             kept[key] = slot
         return kept[key]
 

@@ -35,7 +35,7 @@ class Rig:
         self.index = inside(node.namespace, lambda: socket.if_nametoindex("eth0"))
         listener = inside(node.namespace, lambda: sockets.listener(4, "eth0", self.index, GROUP, None))
         sender = inside(node.namespace, lambda: sockets.sender(4, "eth0", self.index))
-        self.slot = self.engine.listen(listener.detach(), 4)
+        self.slot = self.engine.listen(listener.detach(), 4, self.index)
         self.sender = sender.detach()
         self.endpoint = Endpoint(
             instance=0, interface="eth0", family=4, virtual_router_id=0x33, source=Address(node.address), group=GROUP
@@ -152,6 +152,7 @@ def test_what_differs_goes_up_once_and_in_order(rig: Rig, segment: Segment) -> N
     assert (first.generation, first.source, first.destination, first.ttl) == (7, other.address, GROUP, 255)
     assert first.multicast
     assert first.length_ok
+    assert first.interface == rig.index
 
 
 def test_garbage_is_counted_and_hurts_nobody(rig: Rig, segment: Segment) -> None:
