@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from fastha._vrrp import AdvertEngine
 from fastha.model.net import Address
 from fastha.model.plan import VrrpPlan
 from fastha.model.units import MS, US, Ns
@@ -20,6 +21,8 @@ from fastha.vrrp.core import Core
 from fastha.vrrp.engine import ModelEngine
 from fastha.vrrp.orders import Endpoint
 from fastha.wire import vrrp as wire
+
+Engine = ModelEngine | AdvertEngine
 
 BOOT: Ns = 10**12
 """Local clocks start here."""
@@ -71,7 +74,7 @@ class Node:
         self.present: set[tuple[str, Address]] = set()
         """The kernel's addresses: survive a crash of the process."""
         self.core: Core | None = None
-        self.engine = ModelEngine()
+        self.engine = cluster.make_engine()
         self.core_paused = self.engine_paused = self.deaf = False
         self.finished = False
         self.queue: list[tuple[int, events.AdvertReceived]] = []
@@ -107,7 +110,7 @@ class Node:
     def boot(self, *, resume: bool = False) -> None:
         self.life += 1
         self.core = self.cluster.make_core(self.plan)
-        self.engine = ModelEngine()
+        self.engine = self.cluster.make_engine()
         self.finished = self.core_paused = self.engine_paused = self.deaf = False
         self.slots, self.endpoints, self.queue, self.held_back, self.wishes = {}, {}, [], [], {}
         for name in self.interfaces:
@@ -193,22 +196,20 @@ class Node:
             self.engine.renew(now)
         self.transmit(self.engine.step(now, heard or [], away=away, overflow=overflow))
         while not self.core_paused:
-            for event in self.engine.events():
+            happened = self.engine.events()
+            for event in happened:
                 self.do(core.handle(event, now))
                 self.cluster.check_groups(self)
             due = core.deadline()
             if due is not None and due <= now:
                 self.do(core.tick(now))
                 self.cluster.check_groups(self)
+            elif not happened:
+                break
             self.engine.settle()
             self.transmit(self.engine.step(now))
-            due = core.deadline()
-            if not self.engine_events() and (due is None or due > now):
-                break
+        self.transmit(self.engine.step(now))
         self.arm()
-
-    def engine_events(self) -> bool:
-        return bool(self.engine._events)
 
     def arm(self) -> None:
         self.serial += 1
@@ -252,7 +253,7 @@ class Node:
             if key not in self.slots:
                 self.slots[key] = self.engine.listen(-1, endpoint.family)
             if self.endpoints.get(instance) != endpoint:
-                self.engine.bind(endpoint, self.slots[key])
+                self.engine.bind(endpoint, self.slots[key], -1, 0)
         self.endpoints = endpoints
 
     def want(self, instance: int, present: bool) -> None:
@@ -289,9 +290,15 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, random: Random, make_core: Callable[[VrrpPlan], Core] = Core) -> None:
+    def __init__(
+        self,
+        random: Random,
+        make_core: Callable[[VrrpPlan], Core] = Core,
+        make_engine: Callable[[], Engine] = ModelEngine,
+    ) -> None:
         self.random = random
         self.make_core = make_core
+        self.make_engine = make_engine
         self.now: Ns = 0
         self.weather = Weather()
         self.nodes: list[Node] = []

@@ -15,7 +15,8 @@ from fastha.model.plan import AuthType, SyncGroup, Track, UnicastPeer, VirtualAd
 from fastha.model.units import MS, US, Ns, S
 from fastha.vrrp import events
 from fastha.vrrp.core import Core
-from tests.simulation.cluster import Cluster, Interface, Node, Weather
+from fastha.vrrp.engine import ModelEngine
+from tests.simulation.cluster import Cluster, Engine, Interface, Node, Weather
 
 SCRIPT, WEIGHTED, FILE = "vital", "weighted", "maintenance"
 
@@ -36,10 +37,15 @@ class Router:
 
 
 class Story:
-    def __init__(self, seed: int, make_core: Callable[[VrrpPlan], Core] = Core) -> None:
+    def __init__(
+        self,
+        seed: int,
+        make_core: Callable[[VrrpPlan], Core] = Core,
+        make_engine: Callable[[], Engine] = ModelEngine,
+    ) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.cluster = Cluster(self.random, make_core)
+        self.cluster = Cluster(self.random, make_core, make_engine)
         self.segments = self.random.choice((1, 1, 2))
         self.size = self.random.choice((2, 2, 3, 3, 4))
         self.routers = self.make_routers()
