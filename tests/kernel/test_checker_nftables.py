@@ -84,3 +84,14 @@ def test_a_reload_may_change_the_plane(webs: tuple[Web, Web], tmp_path: Path) ->
         assert checker.snapshot().plane == "none"
         assert checker.plan(config(webs)).error == ""
         assert weights(checker) == [1, 1]
+
+
+def test_damage_that_the_services_do_not_show_is_repaired(webs: tuple[Web, Web], tmp_path: Path) -> None:
+    with CheckerProcess(config(webs), tmp_path) as checker:
+        words = "jump balance"
+        assert words in ruleset()
+        for chain in ("prerouting", "output"):
+            subprocess.run(["nft", "flush", "chain", "inet", "fastha_lvs", chain], check=True)
+        assert words not in ruleset()
+        checker.until(lambda: ruleset().count(words) == 2, patience=40)
+        checker.until(lambda: any("putting right" in line for line in checker.log))
