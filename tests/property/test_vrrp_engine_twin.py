@@ -10,7 +10,7 @@ from fastha._vrrp import AdvertEngine
 from fastha.model.net import Address
 from fastha.model.units import MS, Ns, S
 from fastha.vrrp.engine import ModelEngine
-from fastha.vrrp.events import AdvertReceived
+from fastha.vrrp.events import AdvertReceived, MasterDown
 from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
 
 GROUP = Address("224.0.0.18")
@@ -186,3 +186,39 @@ LISTEN = Do("order", mode=Mode.LISTEN, relative=3 * S, payload=PAYLOADS[1], grac
 @example([Do("order", mode=Mode.SPEAK), Do("step"), Do("step", advance=4 * S), Do("renew"), Do("settle")])
 def test_the_compiled_engine_and_its_twin_decide_alike(script: list[Do]) -> None:
     assert play(AdvertEngine(8, virtual=True), script) == play(ModelEngine(), script)
+
+
+MANY = 64
+moves = st.lists(st.tuples(st.integers(0, MANY - 1), st.integers(1, 40)), max_size=200)
+
+
+@given(moves, st.lists(st.integers(0, 15), max_size=12))
+def test_of_many_deadlines_exactly_those_that_have_come_fire(moves: list[tuple[int, int]], advances: list[int]) -> None:
+    """`moves`: (instance, deadline in seconds), each an order; taken in portions between steps in time."""
+    engine = AdvertEngine(MANY, virtual=True)
+    slot = engine.listen(-1, 4)
+    for instance in range(MANY):
+        endpoint = Endpoint(
+            instance=instance, interface="e", family=4, virtual_router_id=instance, source=OURS, group=GROUP
+        )
+        engine.bind(endpoint, slot, -1, 1)
+    wanted: dict[int, int] = {}
+    now = 0
+    rest = list(moves)
+    for advance in [*advances, 100]:
+        portion, rest = rest[:20], rest[20:]
+        for number, (instance, deadline) in enumerate(portion):
+            engine.order(
+                Order(instance=instance, generation=number, mode=Mode.LISTEN, deadline=deadline * S, restart=S)
+            )
+            wanted[instance] = deadline * S
+        now += advance * S
+        engine.step(now)
+        fired = [event.instance for event in engine.events() if isinstance(event, MasterDown)]
+        engine.settle()
+        assert sorted(fired) == sorted(i for i, at in wanted.items() if at <= now)
+        assert [wanted[i] for i in fired] == sorted(wanted[i] for i in fired)
+        for instance in fired:
+            del wanted[instance]
+        engine.step(now)
+        assert engine.deadline() == min(wanted.values(), default=None)
