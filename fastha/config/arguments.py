@@ -28,6 +28,10 @@ INT: Final = 2**31 - 1
 INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
 MAX_INTERFACE: Final = 15
+NO_LIMIT: Final = "18446744073709.551615"
+"""Upper bound of the times that keepalived bounds by its integers only."""
+CENTURY: Final = 100 * 365 * 86_400 * S
+"""Longer times are this long: nanoseconds must fit into 64 bits."""
 TRUE: Final = frozenset({"on", "true", "yes"})
 FALSE: Final = frozenset({"off", "false", "no"})
 
@@ -140,10 +144,15 @@ class Integer(Argument):
     raise_zero_to: int | None = None
     strict: bool = True
     """False: digits followed by junk are reported and used."""
+    alone: bool = False
+    """A further word is an error that costs the line."""
 
     def read(self, r: Reading) -> Any:
         if len(r.words) < 2 and not self.required:
             return self.omitted
+        if self.alone and len(r.words) > 2:
+            r.error(f"'{r.words[0]}' takes one number, and not '{r.words[2]}' too; the line is ignored", 2)
+            return DROP
         return Argument.read(self, r)
 
     def value(self, r: Reading, text: str, at: int) -> Any:
@@ -214,7 +223,7 @@ class Decimal(Argument):
         if number == 0 and self.raise_zero_to is not None:
             r.error(f"0 makes no sense here; {self.raise_zero_to} is used", at)
             return self._scaled(*_halves(self.raise_zero_to))
-        return number
+        return min(number, CENTURY)
 
     def _scaled(self, whole: str, fraction: str) -> int:
         digits = fraction[:12]
@@ -227,7 +236,8 @@ class Decimal(Argument):
         return (number + step // 2) // step * step
 
     def describe(self) -> str:
-        return f"{self.unit.upper()} ({self.low}..{self.high}, {self.places} decimals)"
+        bounds = f"{self.low}..{self.high}" if self.high != NO_LIMIT else f"from {self.low}"
+        return f"{self.unit.upper()} ({bounds}, {self.places} decimals)"
 
 
 def _halves(number: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastha.config.arguments import DROP, Flag, Reading, c_integer
-from fastha.config.diagnostics import closest
+from fastha.config.diagnostics import Exit, closest
 from fastha.config.schema.entry import Block, Word
 from fastha.config.schema.routes import (
     DESTINATIONS,
@@ -94,7 +94,8 @@ class _Options:
         if name in {"via", "gw"} and value_at < len(r.words) and r.words[value_at] in {"inet", "inet6"}:
             value_at += 1
         if value_at >= len(r.words):
-            r.error(f"'{name}' needs a value: {word.arguments.describe()}; the line is ignored", at)
+            message = f"'{name}' needs a value: {word.arguments.describe()}; the line is ignored"
+            r.error(message, at, exit_code=Exit.MISSING_ARGUMENT)
             self.lost = True
             return value_at
         value = self.value(word, r.words[value_at], value_at)
@@ -200,6 +201,9 @@ def route(r: Reading) -> Any:
             options.lose(f"unknown word '{name}' for a route", at, closest(name, ROUTE_LINE.index))
         elif name == "to":
             at += 1
+            if at >= len(r.words):
+                r.error("'to' needs a destination", at - 1, exit_code=Exit.MISSING_ARGUMENT)
+                options.lost = True
         elif name == "as":
             r.error("'as' is not supported", at)
             at += 3 if at + 1 < len(r.words) and r.words[at + 1] == "to" else 2
@@ -251,7 +255,9 @@ def rule(r: Reading) -> Any:
         elif name == "type":
             at += 1
             if at >= len(r.words) or r.words[at] not in ACTIONS:
-                options.lose("'type' needs an action: blackhole, unreachable or prohibit", at - 1)
+                code = Exit.ERRORS if at < len(r.words) else Exit.MISSING_ARGUMENT
+                r.error("'type' needs an action: blackhole, unreachable or prohibit", at - 1, exit_code=code)
+                options.lost = True
         else:
             at = options.option(word, at)
     if options.lost:

@@ -1,6 +1,7 @@
 """The checkers of a real server, and the SSL block."""
 
 from fastha.config.arguments import (
+    NO_LIMIT,
     UINT,
     AddressArgument,
     Bool,
@@ -14,7 +15,16 @@ from fastha.config.arguments import (
     one_of,
 )
 from fastha.config.schema.entry import Block, Repeat, Status, Word
-from fastha.config.schema.http import digest, domain_name, hex_octets, regex_options, reply_pattern, stack, status_codes
+from fastha.config.schema.http import (
+    digest,
+    domain_name,
+    hex_octets,
+    offset,
+    regex_options,
+    reply_pattern,
+    stack,
+    status_codes,
+)
 from fastha.config.schema.weights import file_check_weight
 from fastha.config.script import Account, Script
 
@@ -57,21 +67,21 @@ def timing(retry: str, delay: str) -> tuple[Word, ...]:
         ),
         Word(
             name="delay_before_retry",
-            arguments=Decimal("0"),
+            arguments=Decimal("0", NO_LIMIT),
             default=f"{ABOVE}, else {delay}",
             effect="Pause before each further attempt.",
             example="delay_before_retry 2",
         ),
         Word(
             name="warmup",
-            arguments=Decimal("0"),
+            arguments=Decimal("0", NO_LIMIT),
             default=f"{ABOVE}, else delay_loop",
             effect="The first run comes at a random moment of this time.",
             example="warmup 5",
         ),
         Word(
             name="delay_loop",
-            arguments=Decimal("0.000001"),
+            arguments=Decimal("0.000001", NO_LIMIT),
             default=ABOVE,
             effect="Time from one check to the next.",
             example="delay_loop 6",
@@ -191,7 +201,7 @@ URL = (
         for name, arguments, default, effect, example in (
             (
                 "regex",
-                Text("PATTERN", further="error", required="note"),
+                Text("PATTERN", further="note", required="note"),
                 "none",
                 "Pattern (PCRE2) that the body must contain.",
                 'regex "all is well"',
@@ -206,21 +216,21 @@ URL = (
             ),
             (
                 "regex_min_offset",
-                Integer(0, 2**63, "OCTETS", required="note", otherwise=0),
+                Custom(offset, "OCTETS", required="note"),
                 "0",
                 "Where the search begins.",
                 "regex_min_offset 100",
             ),
             (
                 "regex_max_offset",
-                Integer(0, 2**63, "OCTETS", required="note", otherwise=0),
+                Custom(offset, "OCTETS", required="note"),
                 "the end",
                 "Where a match must begin at the latest.",
                 "regex_max_offset 5000",
             ),
             (
                 "regex_stack",
-                Custom(stack, "START MAX (octets)", least=2),
+                Custom(stack, "START MAX (octets)", required="note", least=2),
                 "the library's",
                 "Memory for the matcher.",
                 "regex_stack 32768 1048576",
@@ -398,7 +408,6 @@ DNS_CHECK = Block(
                 name="type",
                 arguments=Choice(
                     one_of(["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"]),
-                    required="error",
                     ignore_case=True,
                     what="record type",
                 ),
@@ -408,7 +417,7 @@ DNS_CHECK = Block(
             ),
             Word(
                 name="name",
-                arguments=Custom(domain_name, "NAME"),
+                arguments=Custom(domain_name, "NAME", required="fatal"),
                 default="the root",
                 effect="Name asked for.",
                 repeat=Repeat.FIRST,
@@ -440,14 +449,14 @@ UDP_CHECK = Block(
             ),
             Word(
                 name="min_reply_length",
-                arguments=Integer(0, 65535, "OCTETS", required="error"),
+                arguments=Integer(0, 65535, "OCTETS"),
                 default="0",
                 effect="Shortest good answer.",
                 example="min_reply_length 4",
             ),
             Word(
                 name="max_reply_length",
-                arguments=Integer(0, 65535, "OCTETS", required="error"),
+                arguments=Integer(0, 65535, "OCTETS"),
                 default="255",
                 effect="Longest good answer.",
                 example="max_reply_length 512",

@@ -49,6 +49,7 @@ def _buffers(socket: str, what: str) -> tuple[Word, ...]:
 def _snmp(name: str, effect: str, arguments: object = None, default: str = "off") -> Word:
     return Word(
         name=name,
+        repeat=Repeat.FIRST if name == "snmp_socket" else Repeat.LAST,
         arguments=arguments if isinstance(arguments, (Text, Decimal)) else Flag(),
         default=default,
         effect=effect,
@@ -114,7 +115,7 @@ FILES = (
     ),
     Word(
         name="tmp_config_directory",
-        arguments=Text("DIRECTORY", required="fatal"),
+        arguments=Text("DIRECTORY"),
         default="memory",
         effect="Where keepalived keeps its merged copy; fastha passes its plan in sealed memory and needs none.",
         reload=START,

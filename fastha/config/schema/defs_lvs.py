@@ -89,6 +89,7 @@ LVS = (
     ),
     Word(
         name="nftables_ipvs",
+        repeat=Repeat.FIRST,
         arguments=Words("[TABLE]", 0, required=""),
         default="off",
         effect="Groups of addresses become one mark each, set by nftables.",

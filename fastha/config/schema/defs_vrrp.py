@@ -143,7 +143,7 @@ VRRP = (
     ),
     Word(
         name="vrrp_garp_extra_if",
-        arguments=Custom(garp_extra, "[all] SECONDS (1..86400)"),
+        arguments=Custom(garp_extra(1), "[all] SECONDS (1..86400)"),
         default="off",
         effect="Regular gratuitous ARP on interfaces that carry addresses besides the instance's own.",
         status=PENDING,
@@ -152,7 +152,7 @@ VRRP = (
     ),
     Word(
         name="vrrp_vmac_garp_intvl",
-        arguments=Custom(garp_extra, "[all] SECONDS (1..86400)"),
+        arguments=Custom(garp_extra(1), "[all] SECONDS (1..86400)"),
         default="off",
         effect="Older spelling.",
         store="vrrp_garp_extra_if",
@@ -261,6 +261,7 @@ VRRP = (
         Word(
             name=name,
             arguments=Words("[NAME...]", 0, required=""),
+            repeat=Repeat.FIRST,
             default="not used",
             effect=effect,
             reload=START,
@@ -313,7 +314,7 @@ VRRP = (
     ),
     Word(
         name="vrrp_rx_bufs_multiplier",
-        arguments=Integer(1, UINT, "FACTOR", required="error", strict=False),
+        arguments=Integer(1, UINT, "FACTOR", required="error", strict=False, alone=True),
         default="3",
         effect="Packets that such a buffer must hold.",
         status=PENDING,

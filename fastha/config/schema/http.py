@@ -75,11 +75,11 @@ def reply_pattern(r: Reading) -> Any:
 def stack(r: Reading) -> Any:
     """(start, max) octets."""
     if len(r.words) != 3 or not (r.words[1].isdecimal() and r.words[2].isdecimal()):
-        r.error("'regex_stack' takes two numbers; the line is ignored")
+        r.note("'regex_stack' takes two numbers; the line is ignored")
         return DROP
     start, most = int(r.words[1]), int(r.words[2])
     if start > most:
-        r.error(f"{start} is above {most}; the line is ignored")
+        r.note(f"{start} is above {most}; the line is ignored")
         return DROP
     return start, most
 
@@ -91,6 +91,15 @@ def domain_name(r: Reading) -> Any:
         r.error(f"'{name}' has an empty label; the line is ignored")
         return DROP
     return name
+
+
+def offset(r: Reading) -> Any:
+    """An offset in the body; keepalived takes a bad one for 0 without counting it as an error."""
+    text = r.words[1]
+    if not (text.isascii() and text.isdecimal()):
+        r.note(f"'{text}' is no number of octets; 0 is used")
+        return 0
+    return int(text)
 
 
 def regex_options(r: Reading) -> Any:

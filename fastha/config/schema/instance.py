@@ -264,7 +264,7 @@ WIRE = (
     ),
     Word(
         name="kernel_rx_buf_size",
-        arguments=Integer(0, UINT, "BYTES", required="error", strict=False),
+        arguments=Integer(0, UINT, "BYTES", required="error", strict=False, alone=True),
         default="vrrp_rx_bufs_policy",
         effect="Receive buffer for this instance's adverts.",
         status=PENDING,
@@ -301,6 +301,7 @@ WIRE = (
     ),
     Word(
         name="use_vmac",
+        repeat=Repeat.FIRST,
         arguments=Custom(use_vmac, "[[name] INTERFACE] [MAC] [netlink_notify_msg] [group GROUP]", "", 0),
         default="off",
         effect="Runs the instance on an interface of its own with the virtual router's MAC address.",
@@ -465,7 +466,7 @@ NOTIFIES = (
     *(
         Word(
             name=name,
-            arguments=Custom(garp_extra, "[all] SECONDS (0..86400)"),
+            arguments=Custom(garp_extra(0), "[all] SECONDS (0..86400)"),
             default="vrrp_garp_extra_if",
             effect=effect,
             store="garp_extra_if",

@@ -1,6 +1,6 @@
 """virtual_server, real_server and virtual_server_group."""
 
-from fastha.config.arguments import UINT, Bool, Choice, Custom, Decimal, Integer, Text, Words, one_of
+from fastha.config.arguments import NO_LIMIT, UINT, Bool, Choice, Custom, Decimal, Integer, Text, Words, one_of
 from fastha.config.schema.entry import Block, Reload, Repeat, Status, Word
 from fastha.config.schema.servers import granularity, method, server, virtual_address
 from fastha.config.script import Script
@@ -25,14 +25,14 @@ def inherited(above: str) -> tuple[Word, ...]:
         ),
         Word(
             name="delay_before_retry",
-            arguments=Decimal("0"),
+            arguments=Decimal("0", NO_LIMIT),
             default=above or "the checker's own: 1; HTTP_GET and SSL_GET 3",
             effect="Pause before each further attempt.",
             example="delay_before_retry 2",
         ),
         Word(
             name="warmup",
-            arguments=Decimal("0"),
+            arguments=Decimal("0", NO_LIMIT),
             default=above or "delay_loop",
             effect="First runs are spread over this time; 0: all at once.",
             example="warmup 5",
@@ -46,7 +46,7 @@ def inherited(above: str) -> tuple[Word, ...]:
         ),
         Word(
             name="delay_loop",
-            arguments=Decimal("0.000001"),
+            arguments=Decimal("0.000001", NO_LIMIT),
             default=above or "60",
             effect="Time from one check to the next.",
             example="delay_loop 6",

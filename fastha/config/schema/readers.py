@@ -1,5 +1,6 @@
 """Lines with a grammar of their own, in global_defs and elsewhere: one function each, used by the keyword tables."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastha.config.arguments import DROP, UINT, Integer, InterfaceName, Reading, c_integer, is_multicast
@@ -118,6 +119,9 @@ def affinity(r: Reading) -> Any:
 
 def umask(r: Reading) -> Any:
     text = "".join(r.words[1:])
+    if len(r.words) > 2 and "|" not in text:
+        r.error(f"'{r.words[2]}' is one word too many; the line is ignored", 2)
+        return DROP
     number = c_integer(text)
     if number is None:
         number = 0
@@ -140,22 +144,29 @@ def receive_policy(r: Reading) -> Any:
     words = {word.upper() for word in r.words[1:]}
     for at, word in enumerate(r.words[1:], 1):
         if word.upper() not in {"MTU", "ADVERT"}:
-            return Integer(1, UINT, "BYTES").value(r, word, at)
+            return Integer(0, UINT, "BYTES").value(r, word, at)
     if {"MTU", "ADVERT"} <= words:
         r.error("both MTU and ADVERT; MTU is used", 2)
     return "MTU" if "MTU" in words else "ADVERT"
 
 
-def garp_extra(r: Reading) -> Any:
-    """(on every interface, seconds)."""
-    words = r.words[1:]
-    everywhere = words[0] == "all"
-    at = 2 if everywhere else 1
-    if at >= len(r.words):
-        r.error("a number of seconds is missing", 1)
-        return DROP
-    value = Integer(0, 86400, "SECONDS").value(r, r.words[at], at)
-    return DROP if value is DROP else (everywhere, value)
+def garp_extra(low: int) -> Callable[[Reading], Any]:
+    """A reader of `[all] SECONDS`: (on every interface, seconds)."""
+    seconds = Integer(low, 86400, "SECONDS")
+
+    def read(r: Reading) -> Any:
+        everywhere = r.words[1] == "all"
+        at = 2 if everywhere else 1
+        if at >= len(r.words):
+            r.error("a number of seconds is missing", 1)
+            return DROP
+        if at + 1 < len(r.words):
+            r.error(f"'{r.words[at + 1]}' is one word too many; the line is ignored", at + 1)
+            return DROP
+        value = seconds.value(r, r.words[at], at)
+        return DROP if value is DROP else (everywhere, value)
+
+    return read
 
 
 def include_checks(r: Reading) -> Any:

@@ -25,8 +25,14 @@ ROUTE_TYPES = (
 )  # fmt: skip
 DESTINATIONS = ("default", "any", "all", "default6")
 LOCKABLE = frozenset({"mtu", "advmss", "rtt", "rttvar", "reordering", "cwnd", "ssthresh", "rto_min", "congctl"})
-NAMED = {"table": "rt_tables", "lookup": "rt_tables", "protocol": "rt_protos", "scope": "rt_scopes"}
-"""Words whose value is a number or a name out of a file of iproute2."""
+NAMED = {
+    "table": ("rt_tables", UINT),
+    "protocol": ("rt_protos", 255),
+    "scope": ("rt_scopes", 255),
+    "tos": ("rt_dsfield", 255),
+    "realms": ("rt_realms", 65535),
+}
+"""Settings whose value is a number up to the second item, or a name out of a file of iproute2."""
 
 
 def _words(r: Reading) -> object:

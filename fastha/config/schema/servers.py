@@ -75,9 +75,12 @@ def method(r: Reading) -> Any:
         )
         return DROP
     forwarding = Forwarding[name]
-    if forwarding is not Forwarding.TUN or len(r.words) == 2:
-        return Method(forwarding=forwarding)
     plain = Method(forwarding=forwarding)
+    if len(r.words) == 2:
+        return plain
+    if forwarding is not Forwarding.TUN:
+        r.error(f"'{r.words[2]}': only TUN has options; they are dropped", 2)
+        return plain
     kind, port, flags = TunnelType.IPIP, 0, 0
     at = 2
     while at < len(r.words):

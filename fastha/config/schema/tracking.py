@@ -12,9 +12,12 @@ NO_BFD = "BFD sessions are not run yet"
 
 
 def _weight(limit: int, default: str, what: str) -> Word:
+    """Scripts may repeat it and must not leave the number out; files and processes the other way round."""
+    script = limit == 253
     return Word(
         name="weight",
-        arguments=Custom(weight(limit), f"-{limit}..{limit} [reverse]", required="fatal"),
+        arguments=Custom(weight(limit), f"-{limit}..{limit} [reverse]", required="fatal" if script else "error"),
+        repeat=Repeat.LAST if script else Repeat.FIRST,
         default=default,
         effect=what,
         example="weight -20",

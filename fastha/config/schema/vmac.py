@@ -23,6 +23,9 @@ def _name(r: Reading, options: dict[str, Any], text: str, at: int) -> None:
     if "name" in options:
         r.error(f"a second name: '{text}' is ignored", at)
         return
+    if "/" in text or " " in text:
+        r.error(f"'{text}' cannot be the name of an interface; it is ignored", at)
+        return
     name = InterfaceName().value(r, text, at)
     if name is not DROP:
         options["name"] = name

@@ -31,7 +31,10 @@ def init_file(r: Reading) -> Any:
             overwrite = True
         elif word.lstrip("+-").isdecimal():
             value = int(word)
-            if not -254 <= value <= 254:
+            if not -INT - 1 <= value <= INT:
+                r.error(f"{value} does not fit into 32 bits; 0 is used", at)
+                value = 0
+            elif not -254 <= value <= 254:
                 r.note(f"{value} is outside -254..254 and will be limited when it is read", at)
         else:
             r.error(f"'{word}' is neither a number nor 'overwrite'", at)

@@ -159,10 +159,10 @@ class CheckerReader:
         if not url.has("regex"):
             for word in ("regex_no_match", "regex_options"):
                 if url.has(word):
-                    self.ctx.error(f"real server {name}: {word} without regex; it is ignored", url.line_of(word))
+                    self.ctx.report.note(f"real server {name}: {word} without regex; it is ignored", url.line_of(word))
         low, high = url.get("regex_min_offset", 0), url.maybe("regex_max_offset")
         if high is not None and low >= high:
-            self.ctx.error(
+            self.ctx.report.note(
                 f"real server {name}: regex_min_offset {low} is not below regex_max_offset {high}; both are ignored",
                 url.line_of("regex_max_offset"),
                 1,

@@ -216,6 +216,8 @@ class _Instance:
         if name is None:
             self.refuse("interface is missing")
             return None
+        if node.has("vrf"):
+            self.error("vrf is for instances without an interface; it is ignored", "vrf")
         known = self.ctx.host.interfaces().get(name)
         if known is not None and known.loopback:
             self.refuse(f"{name} is the loopback interface, which has no neighbours")
@@ -253,6 +255,7 @@ class _Instance:
         return (
             bool(self.node.blocks("unicast_peer"))
             or self.node.has("check_unicast_src")
+            or self.node.has("old_unicast_checksum")
             or (source is not None and source[1].words[0] == "unicast_src_ip")
         )
 

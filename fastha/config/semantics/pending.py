@@ -2,6 +2,7 @@
 
 from fastha.config.diagnostics import closest
 from fastha.config.semantics.context import Context
+from fastha.config.semantics.process import affinity
 from fastha.config.tree import Node
 
 
@@ -25,6 +26,8 @@ def check_pending(ctx: Context) -> None:
             ctx.polled_interface(item.name, "linkbeat_interfaces", item.line)
     _vmac_names(ctx)
     _sync_daemon(ctx)
+    _directories(ctx)
+    affinity(ctx, "bfd")
     group = ctx.defs.maybe("vrrp_mcast_group6")
     if group is not None and not group.startswith("ff02"):
         ctx.error(f"vrrp_mcast_group6 {group} is not link-local", ctx.defs.line_of("vrrp_mcast_group6"), 1)
@@ -39,6 +42,12 @@ def _bfd(ctx: Context, node: Node) -> None:
     ttl, hops = node.get("ttl", 64 if neighbour and ":" in neighbour else 255), node.get("max_hops", 0)
     if hops > ttl:
         ctx.error(f"bfd_instance {node.header}: max_hops {hops} is above ttl {ttl}", node.line_of("max_hops"), 1)
+
+
+def _directories(ctx: Context) -> None:
+    directory: str | None = ctx.defs.maybe("config_save_dir")
+    if directory is not None and ctx.host.stat(directory.rstrip("/").rpartition("/")[0] or "/") is None:
+        ctx.error(f"config_save_dir {directory} cannot be made", ctx.defs.line_of("config_save_dir"), 1)
 
 
 def _garp_group(ctx: Context, node: Node) -> None:

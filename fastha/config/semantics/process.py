@@ -16,23 +16,27 @@ FIFOS = (
 def process_settings(ctx: Context, child: str, usual_name: str) -> ProcessSettings:
     """What global_defs says about the scheduling of `vrrp` or `checker`."""
     defs = ctx.defs
-    cpus: tuple[int, ...] = defs.get(f"{child}_cpu_affinity", ())
-    online = ctx.host.cpus()
-    if any(cpu >= online for cpu in cpus):
-        ctx.error(
-            f"{child}_cpu_affinity names processors that are not there (0..{online - 1}); it is ignored",
-            defs.line_of(f"{child}_cpu_affinity"),
-            1,
-        )
-        cpus = ()
     return ProcessSettings(
         process_name=defs.get(f"{child}_process_name", usual_name if defs.has("process_names") else None),
         priority=defs.get(f"{child}_priority", 0),
         rt_priority=defs.maybe(f"{child}_rt_priority"),
         no_swap=defs.has(f"{child}_no_swap"),
-        cpu_affinity=cpus,
+        cpu_affinity=affinity(ctx, child),
         rlimit_rttime=defs.maybe(f"{child}_rlimit_rttime"),
     )
+
+
+def affinity(ctx: Context, child: str) -> tuple[int, ...]:
+    """The processors of `CHILD_cpu_affinity`; none when one of them is not there."""
+    word = f"{child}_cpu_affinity"
+    cpus: tuple[int, ...] = ctx.defs.get(word, ())
+    online = ctx.host.cpus()
+    if any(cpu >= online for cpu in cpus):
+        ctx.error(
+            f"{word} names processors that are not there (0..{online - 1}); it is ignored", ctx.defs.line_of(word), 1
+        )
+        return ()
+    return cpus
 
 
 def supervisor_plan(ctx: Context, scripts: Scripts) -> SupervisorPlan:
@@ -56,7 +60,7 @@ def supervisor_plan(ctx: Context, scripts: Scripts) -> SupervisorPlan:
 
 def _script(ctx: Context, scripts: Scripts, word: str) -> Command | None:
     script: ScriptLine | None = ctx.defs.maybe(word)
-    return scripts.command(script, word)
+    return scripts.command(script, word, tolerant=False)
 
 
 def fifos(ctx: Context, scripts: Scripts) -> tuple[Fifo, ...]:

@@ -1,5 +1,6 @@
 """Routes and rules against the machine: interfaces, and the names that iproute2's files give to numbers."""
 
+from fastha.config.arguments import c_integer
 from fastha.config.routes import OptionLine
 from fastha.config.schema.routes import NAMED
 from fastha.config.semantics.context import Context
@@ -9,6 +10,8 @@ BUILT_IN = {
     "rt_tables": {"main", "local", "default", "unspec"},
     "rt_protos": {"redirect", "kernel", "boot", "static", "ra", "keepalived", "dhcp", "zebra", "bird", "unspec"},
     "rt_scopes": {"global", "universe", "nowhere", "host", "link", "site"},
+    "rt_dsfield": {"default"},
+    "rt_realms": {"cosmos"},
 }
 INTERFACES = ("dev", "iif", "oif")
 BLOCKS = ("virtual_routes", "virtual_rules", "static_routes", "static_rules")
@@ -51,11 +54,20 @@ def _check(ctx: Context, names: Names, item: OptionLine, path: str) -> None:
             if name in options:
                 value, at = options[name]
                 ctx.interface(value, path, item.line, at)
-        for word, file in NAMED.items():
+        for word, (file, most) in NAMED.items():
             if word not in options:
                 continue
             value, at = options[word]
-            text = str(value)
-            if text[:1].isdigit() or text in names.known(file):
-                continue
-            ctx.error(f"{path}: '{text}' is not in {file}; the line is ignored", item.line, at)
+            for text in str(value).split("/") if word == "realms" else [str(value)]:
+                number = c_integer(text)
+                if text not in names.known(file) and (number is None or not 0 <= number <= most):
+                    ctx.error(
+                        f"{path}: '{text}' is no number up to {most} and not in {file}; the line is ignored",
+                        item.line,
+                        at,
+                    )
+        if "vrf" in options and options["vrf"][0] not in ctx.host.interfaces():
+            name, at = options["vrf"]
+            ctx.error(f"{path}: there is no VRF {name}; the line is ignored", item.line, at)
+        if "track_group" in options and not path.startswith("static"):
+            ctx.error(f"{path}: track_group is for static routes and rules only", item.line, options["track_group"][1])

@@ -63,15 +63,13 @@ class Scripts:
         complain = self._ctx.report.note if tolerant else self._ctx.report.error
         host = self._ctx.host
         user = host.user(name)
-        if user is None and name.isdecimal():
-            user = User(name, int(name), int(name))
         if user is None:
             hint = "quote a command that has arguments" if tolerant else ""
             complain(f"there is no user '{name}'", line, _index(line, name), suggestion=hint)
             return None
         gid = user.gid
         if group is not None:
-            found = int(group) if group.isdecimal() else host.group(group)
+            found = host.group(group)
             if found is None:
                 complain(f"there is no group '{group}'", line, _index(line, group))
                 return None
@@ -83,16 +81,19 @@ class Scripts:
     def default_account(self) -> User | None:
         return self._default
 
-    def command(self, script: ScriptLine | None, what: str, *, strict: bool = False) -> Command | None:
+    def command(
+        self, script: ScriptLine | None, what: str, *, strict: bool = False, tolerant: bool = True
+    ) -> Command | None:
         """What to run for `script`; None, and said, when it cannot be run.
 
-        `strict`: an unusable file is an error, as for a tracked script, and not only a remark.
+        `strict`: an unusable file is an error, as for a tracked script, and not only a remark. `tolerant`: an unknown
+        account is only a remark.
         """
         if script is None:
             return None
         if script.user is not None:
             written = (script.user, script.group, script.supplementary)
-            account = self.account(written, script.line, tolerant=True)
+            account = self.account(written, script.line, tolerant=tolerant)
         elif self._default is None:
             self._ctx.error(f"{what} is not run: {self._default_problem}", script.line, 1)
             account = None

@@ -66,22 +66,30 @@ def test_the_family_follows_from_the_line() -> None:
         ("default via 2001:db8::1 src 192.0.2.1", "is IPv4, and the line is IPv6"),
         ("198.51.100.0/33 dev eth0", "'33' is no prefix length"),
         ("default via 192.0.2.1 mtu x", "not a whole number"),
-        ("default via 192.0.2.1 mtu", "'mtu' needs a value"),
         ("default via 192.0.2.1 rtt soon", "'soon' is no time"),
         ("default via 192.0.2.1 expires 9", "'expires' is not for IPv4"),
         ("default gw 192.0.2.1", "'gw' is deprecated"),
         ("default via 192.0.2.1 or 192.0.2.2", "'or' is deprecated"),
-        ("default via 192.0.2.1 table nosuch", "'nosuch' is not in rt_tables"),
+        ("default via 192.0.2.1 table nosuch", "'nosuch' is no number up to 4294967295 and not in rt_tables"),
         ("default via 192.0.2.1 encap foo", "unknown encapsulation"),
         ("default nexthop via 192.0.2.1 weight 0", "outside 1..256"),
         ("default dev eth9", "eth9 of virtual_routes does not exist"),
         ("default via 192.0.2.1 protocol 99", "needs no_track"),
+        ("default tos 300 dev eth0", "'300' is no number up to 255"),
+        ("default realms 1/nosuch dev eth0", "'nosuch' is no number up to 65535"),
+        ("default vrf red dev eth0", "there is no VRF red"),
+        ("default dev eth0 track_group T", "for static routes and rules only"),
     ],
 )
 def test_bad_routes(line: str, said: str) -> None:
     loaded = instance(f"virtual_routes {{\n{line}\n}}")
     assert said in messages(loaded)
     assert loaded.exit_code == 5
+
+
+@pytest.mark.parametrize("line", ["default via", "default via 192.0.2.1 mtu", "to", "default dev eth0 metric"])
+def test_a_missing_value_is_exit_2(line: str) -> None:
+    assert instance(f"virtual_routes {{\n{line}\n}}").exit_code == 2
 
 
 @pytest.mark.parametrize(
