@@ -89,6 +89,8 @@ class Director:
         self._effects.lines += [("error", text, "") for text in complaints]
         for key, service in wanted.items():
             before = kernel.get(key) if kernel is not None and key in ours else None
+            if before is not None and not _tells(before, service):
+                before = None
             self._new_pool(service, now, fresh=True, before=before)
 
     def _new_pool(self, plan: VirtualServer, now: Ns, *, fresh: bool, before: Entry | None = None) -> None:
@@ -360,6 +362,14 @@ class Director:
 
     def _say(self, pool: Pool, level: str, text: str) -> None:
         self._effects.lines.append((level, f"{pool.plan.name}: {text}", pool.plan.name))
+
+
+def _tells(entry: Entry, plan: VirtualServer) -> bool:
+    """Whether what is in the kernel says anything about these servers: not when it is full of others, because the
+    configuration was changed meanwhile; then nobody would serve until the first results."""
+    servers = [*plan.real_servers, *([plan.sorry_server] if plan.sorry_server is not None else [])]
+    there = entry.destinations
+    return not there or any(DestinationKey(server.address, server.port) in there for server in servers)
 
 
 def _url(checker: Checker) -> int:

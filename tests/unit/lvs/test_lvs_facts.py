@@ -404,6 +404,23 @@ def test_a_start_after_a_crash_keeps_the_pool_as_it_was(alpha: bool) -> None:
     assert told(lab.run(10)) == ["RS 10.0.1.1 UP"]
 
 
+def test_a_start_over_a_pool_of_other_servers_takes_them_all_as_up() -> None:
+    """The configuration was changed while nobody ran: the pool must not be empty until the first results."""
+    config = plan(two())
+    key = next(iter(Lab(config).director.pools))
+    lab = Lab(config, kernel={key: service_with(7, 8)}, ours={key})
+    assert lab.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}
+
+
+def test_a_start_over_an_empty_pool_takes_all_as_down() -> None:
+    config = plan(two())
+    key = next(iter(Lab(config).director.pools))
+    lab = Lab(config, kernel={key: service_with()}, ours={key})
+    assert lab.weights() == {}
+    lab.run(3)
+    assert lab.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}
+
+
 def test_services_of_an_earlier_run_that_are_wanted_no_more_go() -> None:
     key = next(iter(Lab(plan(two())).director.pools))
     other = key._replace(port=81)
