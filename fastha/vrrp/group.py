@@ -84,6 +84,7 @@ class Group:
         member.log("info", "Receive advertisement timeout", detail=True)
         member.wanted = State.MASTER
         if not all(m.wanted is State.MASTER for m in self.members):
+            member.reason = "no adverts from a master, waiting for its sync group"
             member.expect_nothing()
             member.listen(now + member.master_down_interval)
             return

@@ -40,7 +40,8 @@ def add_instance(core: Core, plan: VrrpInstance, now: Ns, taken: frozenset[int] 
 
 def regroup(core: Core) -> None:
     """Makes the groups of the core's Plan, and gives every instance its trackers. A sync group of the same name goes on
-    in its state; a member name that is no instance is left out (the configuration has complained)."""
+    in its state, if any member is in it; a member name that is no instance is left out: the configuration has
+    complained."""
     by_name = {i.name: i for i in core.instances.values()}
     states = {g.plan.name: g.state for g in core.groups if g.plan}
     groups: list[Group] = []
@@ -51,7 +52,8 @@ def regroup(core: Core) -> None:
         if not members:
             continue
         group = Group(plan, members, core.world)
-        group.state = states.get(plan.name)
+        if (state := states.get(plan.name)) in {m.state for m in members}:
+            group.state = state
         groups.append(group)
         has_owner = any(m.plan.priority == OWNER for m in members)
         for member in members:
