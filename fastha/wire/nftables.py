@@ -20,6 +20,8 @@ tracking holds what is established, whatever happens to the tables. Order of loo
 Persistence goes through the packet's priority, used as a register: client -> number -> server's chain, which writes
 the client down (again). A number whose server is gone matches nothing; then the client is forgotten and chosen for
 anew. So no clean-up is needed when servers leave, and there is nothing that could be out of step.
+
+It is text and not JSON: nft 1.0.6 has no JSON for the statements that change maps, and is no faster with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

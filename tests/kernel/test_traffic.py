@@ -397,6 +397,19 @@ def test_what_others_do_to_our_table_is_seen_and_repaired(director: Director, ha
 
 
 @pytest.mark.parametrize("director", NFTABLES, indirect=True)
+def test_connections_survive_a_repair(director: Director) -> None:
+    """The whole table is made anew, in one transaction."""
+    wanted = {service(): pool({1: 1})}
+    director.want(wanted)
+    with director.bed.connect() as opened:
+        assert say(opened)[0] == "one"
+        director.nft(HANDS["it is of another make"])
+        director.want(wanted)
+        assert "layout-1" in director.nft("list table inet fastha_lvs")
+        assert say(opened)[0] == "one"
+
+
+@pytest.mark.parametrize("director", NFTABLES, indirect=True)
 def test_another_reads_the_same(director: Director) -> None:
     """Nothing is remembered but in the kernel: weights as asked for, even where their shares were rounded."""
     wanted = {
