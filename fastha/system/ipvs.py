@@ -172,7 +172,10 @@ def _load(sock: NetlinkSocket) -> int:
     except FileNotFoundError:
         pass
     try:
-        found = subprocess.run(["modprobe", "ip_vs"], capture_output=True, text=True, check=False, timeout=30)
+        environment = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+        found = subprocess.run(
+            ["modprobe", "ip_vs"], capture_output=True, text=True, check=False, timeout=30, env=environment
+        )
         said = (found.stderr.strip().splitlines() or [""])[-1]
     except (OSError, subprocess.TimeoutExpired) as error:
         said = str(error)

@@ -204,7 +204,11 @@ class NftablesPlane:
             raise OSError(errno.EIO, f"nft cannot delete our table: {error}")
 
 
-_ENVIRONMENT: Final = {**os.environ, "LC_ALL": "C"}
+_ENVIRONMENT: Final = {
+    **os.environ,
+    "LC_ALL": "C",
+    "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",  # not every service manager's
+}
 _NOTHING: Final = f"add table {wire.TABLE}\ndelete table {wire.TABLE}\n"
 
 
