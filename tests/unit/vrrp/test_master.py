@@ -129,6 +129,12 @@ class TestTwoOwners:
         bench.hear(255, LOWER)
         assert bench.state == "BACKUP"
 
+    def test_the_wait_ends_with_mastership(self) -> None:
+        bench = Bench(instance(priority=255, garp_master_delay=0)).master().hear(255, LOWER).link(up=False)
+        assert bench.core.deadline() is None
+        bench.link().down().hear(255, LOWER)
+        assert [m.priority for m in bench.sent()] == [255, 255]  # another conflict, from its beginning
+
     def test_is_an_owner_again_when_the_other_is_none(self) -> None:
         bench = self.bench().hear(255, LOWER).hear(255, LOWER).after(1_200 * MS).hear(255, LOWER)
         bench.hear(255, LOWER)

@@ -7,7 +7,7 @@ from fastha.model.plan import SyncGroup, Track, UnicastPeer, VirtualAddress, Vrr
 from fastha.model.units import MS, S
 from fastha.vrrp import actions, events
 from fastha.vrrp.orders import Mode
-from tests.unit.vrrp.bench import Bench, instance
+from tests.unit.vrrp.bench import LOWER, Bench, instance
 
 SPARE = VirtualAddress(address=Address("10.0.0.101"), prefixlen=24, dev="eth0")
 
@@ -60,6 +60,17 @@ def test_a_backup_waits_a_whole_time_and_unlearns_the_interval() -> None:
     assert (order.mode, order.deadline, order.expected) == (Mode.LISTEN, bench.now + bench[0].master_down_interval, b"")
     assert bench[0].master_adver_int == S
     assert bench.told() == []
+
+
+def test_what_was_under_way_is_not_kept() -> None:
+    delayed = instance(preempt_delay=10 * S)
+    bench = reload(Bench(delayed).start().hear(50), delayed)
+    assert bench.core.deadline() is None
+    owner = instance(priority=255, garp_master_delay=0)
+    bench = reload(Bench(owner).master().hear(255, LOWER), owner)
+    assert bench.core.deadline() is None
+    bench = reload(Bench().start().hear(200, ttl=1), instance())
+    assert bench.hear(200, ttl=1).logged()
 
 
 def test_statistics_are_kept() -> None:
