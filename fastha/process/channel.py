@@ -81,6 +81,7 @@ class Channel:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         loop.add_reader(sock, self._readable)
+        self.outbox.resend()
         if len(self.outbox):
             self._drain()
 

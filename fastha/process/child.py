@@ -38,6 +38,7 @@ from fastha.process.messages import (
     SnapshotPart,
     States,
     Stop,
+    Told,
 )
 from fastha.process.outbox import Outbox, merge_states
 from fastha.process.resume import leave_states
@@ -265,7 +266,10 @@ class Child(Generic[P]):
     def _on_peer(self, peer: str, message: Message, fds: tuple[int, ...]) -> None:
         for fd in fds:
             os.close(fd)
-        self.work.received(peer, message)
+        if isinstance(message, Told):
+            self._outbox(peer).confirm(message.serials)
+        else:
+            self.work.received(peer, message)
 
     def _on_peer_gone(self, peer: str) -> None:
         self._peers.pop(peer, None)

@@ -23,6 +23,8 @@ class Ticket:
     extra: Sequence[str] = ()
     timeout: Ns = 0
     on_line: Callable[[str], None] | None = None
+    on_start: Callable[[], None] | None = None
+    """Called as it starts, or cannot be started."""
     run: Run | None = None
     lateness: Ns = 0
     """How long after `due` it started."""
@@ -86,6 +88,8 @@ class Gate:
                 timeout=ticket.timeout,
                 on_line=ticket.on_line,
             )
+            if ticket.on_start is not None:
+                ticket.on_start()
         if self._waiting and self.running < self.limit:
             self._admit_soon()
 

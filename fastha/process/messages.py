@@ -144,6 +144,16 @@ class Tell:
     mail_subject: str = ""
     mail_body: str = ""
     """Empty: no mail for this one."""
+    serial: int = 0
+    """Given by the sender's outbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """runner -> vrrp, checker: the scripts of these events (`Tell.serial`) have been started. What was not confirmed is
+    said again to the runner's successor: rather a FIFO line twice than a script not run."""
+
+    serials: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,7 @@ Message = (
     | TrackerFile
     | TrackerProcess
     | Tell
+    | Told
     | ScriptOrder
     | ScriptDrop
     | ScriptReport

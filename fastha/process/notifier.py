@@ -26,6 +26,8 @@ STOP_PATIENCE: Final = 1.0
 """The same at the end."""
 _LAST_WORDS: Final = 10.0
 """Seconds after a reload in which the objects it removed are still told of."""
+_LINE: Final = 64
+"""Events of one object that may wait for their scripts."""
 _GENERIC: Final = ("MASTER", "BACKUP", "FAULT", "STOP", "DELETED")
 _SERVICE_EVENTS: Final = {"UP": "QUORUM_UP", "DOWN": "QUORUM_DOWN"}
 """FIFO word -> key of the command, for virtual servers."""
@@ -55,9 +57,9 @@ def job_of(tell: Tell, notifies: Notifies) -> Job:
 
 @dataclass(slots=True)
 class _Line:
-    """The events of one object that still have scripts to run."""
+    """The events of one object that still have scripts to run, each with whom to tell that they were started."""
 
-    jobs: deque[Job] = field(default_factory=deque)
+    jobs: deque[tuple[Job, Callable[[], None]]] = field(default_factory=deque)
     running: list[Ticket] = field(default_factory=list)
     """Those of the event at hand that have not ended."""
     timer: asyncio.TimerHandle | None = None
@@ -88,6 +90,7 @@ class Notifier:
         self._fifos: dict[Fifo, tuple[fifo.Fifo, FifoReader | None]] = {}
         self._mailer: Mailer | None = None
         self.told = 0
+        self.lost = 0
         self.fifo_lost = 0
 
     # ------------------------------------------------------------------------------------------ plan
@@ -133,17 +136,20 @@ class Notifier:
 
     # ---------------------------------------------------------------------------------------- events
 
-    def tell(self, tell: Tell) -> None:
-        """Something happened."""
+    def tell(self, tell: Tell, told: Callable[[], None]) -> None:
+        """Something happened. `told` is called when all that it asks for has been started."""
         self.told += 1
         key = (tell.kind, tell.name)
         notifies = self._notifies.get(key) or self._removed.get(key)
+        job = job_of(tell, notifies) if notifies is not None and tell.state else []
+        if job:
+            self._enqueue(key, job, told)
         if tell.state:
-            if notifies is not None and (job := job_of(tell, notifies)):
-                self._enqueue(key, job)
             self._write_fifos(tell)
         if notifies is not None:
             self._mail(tell, notifies)
+        if not job:
+            told()
 
     def _write_fifos(self, tell: Tell) -> None:
         line = b""
@@ -164,9 +170,14 @@ class Notifier:
 
     # --------------------------------------------------------------------------------------- scripts
 
-    def _enqueue(self, key: tuple[str, str], job: Job) -> None:
+    def _enqueue(self, key: tuple[str, str], job: Job, told: Callable[[], None]) -> None:
         line = self._lines.setdefault(key, _Line())
-        line.jobs.append(job)
+        if len(line.jobs) >= _LINE:
+            self.lost += 1
+            text = f"{key[0]} {key[1]}: {_LINE} events wait for their scripts, the oldest is lost"
+            self._log("warning", text, f"lost {key}")
+            line.jobs.popleft()[1]()
+        line.jobs.append((job, told))
         if line.timer is None:
             self._next(key, line)
 
@@ -178,9 +189,10 @@ class Notifier:
         if not line.jobs:
             del self._lines[key]
             return
-        job = line.jobs.popleft()
+        job, told = line.jobs.popleft()
         line.timer = self._loop.call_later(self._patience, self._impatient, key, line)
         line.running = [self._ticket(key, line, command, extra) for command, extra in job]
+        line.running[-1].on_start = told
         for ticket in list(line.running):
             self._gate.submit(ticket)
 
@@ -242,6 +254,7 @@ class Notifier:
         mailer = self._mailer
         return {
             "told": self.told,
+            "notify_lost": self.lost,
             "notify_objects_waiting": len(self._lines),
             "notify_waiting": self._gate.waiting,
             "fifo_waiting": sum(pipe.waiting for pipe in pipes),

@@ -4,7 +4,7 @@ Three rules, by kind of message:
 
 * a state replaces an older one of the same thing that still waits (a tracker, a standing order, a Ping);
 * an event waits in line; each object (a `Tell`'s instance or server, the log) has a line of bounded length, and when it
-  is full its oldest event is lost, counted;
+  is full its oldest event is lost, counted; a `Tell` is kept even when it was sent, until the receiver confirms it;
 * anything else waits without bound: plans, links, stops. They are few.
 
 So the whole is bounded by the number of objects.
@@ -67,6 +67,9 @@ _LINE_OF: Final[dict[type, tuple[Callable[[Any], Hashable], int]]] = {
 """The line an event waits in, and how many may wait there."""
 
 
+_UNCONFIRMED: Final = 100_000
+
+
 @dataclass(slots=True)
 class Waiting:
     """One message and the descriptors that go with it."""
@@ -82,6 +85,7 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: dict[Hashable, Waiting] = {}
         self._lines: dict[Hashable, deque[Hashable]] = {}
+        self._unconfirmed: dict[int, Tell] = {}
         self._serial = 0
         self.lost: dict[str, int] = {}
 
@@ -94,15 +98,19 @@ class Outbox:
             self._put_state(state_of(message), Waiting(message, fds))
             return
         self._serial += 1
-        waiting = Waiting(message, fds)
-        if found := _LINE_OF.get(type(message)):
+        if isinstance(message, Tell):
+            message = replace(message, serial=self._serial)
+        self._enqueue(self._serial, Waiting(message, fds))
+
+    def _enqueue(self, serial: int, waiting: Waiting) -> None:
+        if found := _LINE_OF.get(type(waiting.message)):
             line_of, limit = found
-            waiting.line = line_of(message)
+            waiting.line = line_of(waiting.message)
             line = self._lines.setdefault(waiting.line, deque())
             if len(line) >= limit:
                 self._lose(line.popleft())
-            line.append(self._serial)
-        self._waiting[self._serial] = waiting
+            line.append(serial)
+        self._waiting[serial] = waiting
 
     def _put_state(self, key: Hashable, waiting: Waiting) -> None:
         older = self._waiting.get(key)
@@ -127,17 +135,41 @@ class Outbox:
         key = next(iter(self._waiting))
         waiting = self._waiting.pop(key)
         _close(waiting.fds)
+        if isinstance(waiting.message, Tell):
+            self._unconfirmed[waiting.message.serial] = waiting.message
+            if len(self._unconfirmed) > _UNCONFIRMED:
+                del self._unconfirmed[next(iter(self._unconfirmed))]
         if waiting.line is not None:
             line = self._lines[waiting.line]
             line.popleft()
             if not line:
                 del self._lines[waiting.line]
 
+    def confirm(self, serials: tuple[int, ...]) -> None:
+        """The receiver has done what these events asked for."""
+        for serial in serials:
+            self._unconfirmed.pop(serial, None)
+
+    def resend(self) -> None:
+        """There is a new receiver: events that the one before did not confirm go first."""
+        if not self._unconfirmed:
+            return
+        again, self._unconfirmed = self._unconfirmed, {}
+        waiting, self._waiting, self._lines = self._waiting, {}, {}
+        for serial, tell in again.items():
+            self._enqueue(serial, Waiting(tell, ()))
+        for key, each in waiting.items():
+            if isinstance(key, int):
+                self._enqueue(key, each)
+            else:
+                self._waiting[key] = each
+
     def clear(self) -> None:
         """Forget everything, without counting."""
         for waiting in self._waiting.values():
             _close(waiting.fds)
         self._waiting.clear()
+        self._unconfirmed.clear()
         self._lines.clear()
 
 

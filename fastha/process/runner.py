@@ -16,6 +16,7 @@ from fastha.process.messages import (
     ScriptDrop,
     ScriptOrder,
     Tell,
+    Told,
     TrackerFile,
     TrackerProcess,
     TrackerScript,
@@ -51,6 +52,7 @@ class Runner:
         self._orders = CheckScripts(loop, self._checks, lambda message: child.send("checker", message))
         made = Made(os.path.join(child.run_dir, "fifos"))
         self._notifier = Notifier(loop, self._launcher, self._events, child.log, made)
+        self._confirmed: dict[str, list[int]] = {}
         self._leaving: asyncio.Task[None] | None = None
 
     def start(self, plan: RunnerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - nothing of ours to resume
@@ -77,12 +79,23 @@ class Runner:
     def received(self, peer: str, message: Message) -> None:
         """An event to tell, or an order for a check script."""
         match message:
-            case Tell():
-                self._notifier.tell(message)
+            case Tell(serial=serial):
+                self._notifier.tell(message, lambda: self._confirm(peer, serial))
             case ScriptOrder() | ScriptDrop():
                 self._orders.take(message)
             case _:
                 self._child.log("warning", f"{peer} sent {type(message).__name__}, which is not for me")
+
+    def _confirm(self, peer: str, serial: int) -> None:
+        """An event's scripts have been started: its sender may forget it. Several are told together."""
+        if not self._confirmed:
+            self._child.loop.call_soon(self._tell_confirmed)
+        self._confirmed.setdefault(peer, []).append(serial)
+
+    def _tell_confirmed(self) -> None:
+        confirmed, self._confirmed = self._confirmed, {}
+        for peer, serials in confirmed.items():
+            self._child.send(peer, Told(tuple(serials)))
 
     def healthy(self) -> bool:
         """The loop answers: that is all there is."""

@@ -341,3 +341,16 @@ def test_a_second_daemon_in_the_same_run_directory_is_turned_away(master: Daemon
     )
     assert f"already running as pid {master.supervisor()}" in done.stderr
     assert master.state() == "MASTER"
+
+
+def test_events_survive_the_runner(segment: Segment, tmp_path: Path) -> None:
+    """Killed while an event still waits for the scripts of the one before: its successor runs what was not started."""
+    daemon = Daemon(segment.node(), tmp_path / "slow")
+    (daemon.directory / "notify").write_text(f'#!/bin/sh\necho "$@" >> {daemon.directory}/notified; sleep 6\n')
+    daemon.up()
+    until(lambda: daemon.state() == "MASTER", "mastership", 15)
+    assert daemon.notified() == ["INSTANCE VI_1 BACKUP 100"], "the script of the first event still runs"
+    runner = daemon.pid("runner")
+    assert runner is not None
+    os.kill(runner, signal.SIGKILL)
+    until(lambda: daemon.notified()[1:] == ["INSTANCE VI_1 MASTER 100"], "the second event", 10)

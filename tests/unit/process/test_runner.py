@@ -17,6 +17,7 @@ from fastha.process.messages import (
     ScriptReport,
     ScriptSeen,
     Tell,
+    Told,
     TrackerFile,
     TrackerProcess,
     TrackerScript,
@@ -517,6 +518,39 @@ def test_a_hanging_script_holds_the_next_one_only_for_a_while(tmp_path, monkeypa
         await until(lambda: lines(tmp_path) == ["master"])
         assert 0.25 < time.monotonic() - start < 2
         assert any("starts beside it" in line for line in child.lines)
+        await until(lambda: runner.snapshot().counters["running"] == 0)
+
+    run(main, plan)
+
+
+def test_events_are_confirmed_when_their_scripts_have_started(tmp_path):
+    log = tmp_path / "log"
+    plan = RunnerPlan(
+        notifies=(Notifies(kind="VS", name="v", commands={"QUORUM_UP": sh(f"sleep 0.2; echo x >> {log}")}),)
+    )
+
+    async def main(child, runner):
+        runner.received("checker", Tell("VS", "v", "UP", serial=1))
+        runner.received("checker", Tell("VS", "v", "DOWN", serial=2))
+        runner.received("checker", Tell("VS", "v", "UP", serial=3))
+        await until(lambda: child.of(Told))
+        assert sorted(serial for told in child.of(Told) for serial in told.serials) == [1, 2]
+        assert not lines(tmp_path)
+        await until(lambda: sorted(serial for told in child.of(Told) for serial in told.serials) == [1, 2, 3])
+        assert lines(tmp_path) == ["x"], "the third waited for the first to end"
+
+    run(main, plan)
+
+
+def test_too_many_events_of_one_object_are_lost_with_a_count():
+    plan = RunnerPlan(notifies=(Notifies(kind="VS", name="v", commands={"QUORUM_UP": sh("sleep 0.1")}),))
+
+    async def main(child, runner):
+        for number in range(100):
+            runner.received("checker", Tell("VS", "v", "UP", serial=number))
+        assert runner.snapshot().counters["notify_lost"] == 35
+        await until(lambda: runner.snapshot().counters["started"] == 1)
+        runner._notifier._lines.clear()
         await until(lambda: runner.snapshot().counters["running"] == 0)
 
     run(main, plan)
