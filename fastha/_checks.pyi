@@ -42,8 +42,10 @@ class ProbeEngine:
     def order(self, order: ProbeOrder) -> None:
         """The target's new standing order: what is in flight for it is given up, a report not yet fetched is dropped.
 
-        ValueError for a target out of range, a recipe of kind SCRIPT, a port or address that is none, a header longer
-        than the engine sends, an interface name that is too long.
+        `first` in the past means now (later ones stay in its phase); 0 is now, too.
+
+        ValueError for a target out of range, a recipe of kind SCRIPT or HTTP without a request, a port or address that
+        is none, a source of the other family, an interface name that is too long, a time beyond 2^62 ns.
         """
 
     def orders(self, orders: Iterable[ProbeOrder]) -> None:

@@ -23,13 +23,13 @@ cdef extern from * nogil:
     #define IP_BIND_ADDRESS_NO_PORT 24
     #endif
 
-    /* epoll_wait with nanoseconds (Linux 5.11); before that whole milliseconds, rounded up. */
+    /* epoll_wait with nanoseconds (Linux 5.11); before that, and in old sandboxes, milliseconds, rounded up. */
     static int epoll_wait_ns(int epfd, struct epoll_event *events, int max, int64_t timeout) {
         static int coarse;
         if (!coarse) {
             struct timespec limit = { .tv_sec = timeout / 1000000000, .tv_nsec = timeout % 1000000000 };
             long count = syscall(SYS_epoll_pwait2, epfd, events, max, &limit, NULL, (size_t) 0);
-            if (count >= 0 || errno != ENOSYS)
+            if (count >= 0 || (errno != ENOSYS && errno != EPERM))
                 return (int) count;
             coarse = 1;
         }

@@ -89,6 +89,15 @@ cdef inline void drop_order(engine_t *engine, int32_t index, target_t *target) n
     mark_unset(engine.marks, index)
 
 
+cdef inline int64_t first_due(engine_t *engine, int64_t first, int64_t interval) noexcept nogil:
+    """When an order is first due: those whose time is long past begin now, in their phase if they have one."""
+    if first == 0:
+        return engine.now
+    if interval and first < engine.now:
+        return first + (engine.now - first) // interval * interval
+    return first
+
+
 cdef inline void take_commands(engine_t *engine) noexcept nogil:
     cdef command_t command
     cdef target_t *target
@@ -101,7 +110,7 @@ cdef inline void take_commands(engine_t *engine) noexcept nogil:
             if target.state == UNKNOWN:
                 engine.known += 1
             target.recipe = <recipe_t *> command.recipe
-            target.due = command.first
+            target.due = first_due(engine, command.first, command.interval)
             target.interval = command.interval
             target.generation = command.generation
             target.expect_success = command.expect_success

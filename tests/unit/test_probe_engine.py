@@ -469,6 +469,18 @@ def test_phase_is_kept_and_no_interval_is_made_up_for(serve: Callable[..., Serve
     engine.stop()
 
 
+def test_an_order_from_the_past_begins_now_in_its_phase(engine: ProbeEngine, serve: Callable[..., Server]) -> None:
+    recipe = tcp(serve(hold).port)
+    interval = 400 * MS
+    first = time.monotonic_ns() - 100 * interval - 100 * MS
+    engine.order(ProbeOrder(target=0, generation=1, recipe=recipe, first=first, interval=interval))
+    engine.order(ProbeOrder(target=1, generation=1, recipe=recipe, first=0, interval=0))
+    wait_for(lambda: engine.last(0).runs == 2 and engine.last(1).runs == 1, "one at once, one in its phase")
+    assert (engine.last(0).started - first) % interval < 300 * MS
+    assert engine.stats()["missed"] == 0
+    assert engine.lateness().maximum < 5 * S
+
+
 def test_orders_given_before_start(serve: Callable[..., Server]) -> None:
     engine = ProbeEngine()
     engine.orders([once(tcp(serve(hold).port), target) for target in range(1000)])

@@ -10,6 +10,7 @@ from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method
 from fastha.system import nftables as module
 from fastha.system.nftables import NftablesPlane
+from fastha.wire.netfilter import Flow
 
 WEB = ServiceKey(4, 0, "TCP", Address("10.0.0.1"), 80)
 DNS = ServiceKey(4, 0, "UDP", Address("10.0.0.1"), 53)
@@ -27,7 +28,8 @@ class Host:
         self.others = 0
         """Transactions of others that come in between."""
         self.listings = 0
-        self.deleted: list[int] = []
+        self.deleted: list[tuple[str, int, str, int]] = []
+        """Server and service of the flows that were to be deleted."""
         monkeypatch.setattr(module, "_nft", self._nft)
         monkeypatch.setattr(module.NftablesPlane, "_ask_generation", lambda _plane: self.generation)
         monkeypatch.setattr(module.NftablesPlane, "_delete_flows", self._delete_flows)
@@ -51,8 +53,8 @@ class Host:
 
         return Answer()
 
-    def _delete_flows(self, _family: int, servers: set[tuple[str, int]]) -> None:
-        self.deleted.extend(sorted(servers))
+    def _delete_flows(self, _family: int, gone: dict[tuple[str, int], set[tuple[str, int]]]) -> None:
+        self.deleted.extend((*server, *service) for server, services in gone.items() for service in services)
 
 
 @pytest.fixture
@@ -183,12 +185,27 @@ def test_flows_of_removed_datagram_servers_are_deleted(host: Host, plane: Nftabl
     zero = DestinationKey(Address("10.0.1.7"), 0)
     plane.apply([service(), add(), service(DNS), add(DNS), add(DNS, TWO), service(mark), add(mark, zero)])
     plane.apply([service(every), add(every, zero), delete(), delete(DNS)])
-    assert host.deleted == [("10.0.1.1", 80)]
+    assert host.deleted == [("10.0.1.1", 80, "10.0.0.1", 53)]
     host.deleted.clear()
     plane.apply([add(DNS, TWO, weight=0)])
     assert host.deleted == [], "drained, not removed"
     plane.apply([Operation(Op.DELETE_SERVICE, mark), Operation(Op.DELETE_SERVICE, DNS)])
-    assert host.deleted == [("10.0.1.2", 80), ("10.0.1.7", 0)]
+    assert sorted(host.deleted) == [("10.0.1.2", 80, "10.0.0.1", 53), ("10.0.1.7", 0, "", 0)]
+
+
+def test_a_flow_is_gone_with_its_server_and_service() -> None:
+    def gone(port: int = 53, server_port: int = 80) -> bool:
+        flow = Flow(17, Address("10.0.0.1"), port, Address("10.0.1.1"), server_port, b"")
+        return module._is_gone(flow, left)
+
+    left = {("10.0.1.1", 80): {("10.0.0.1", 53)}}
+    assert gone()
+    assert not gone(port=54), "of another service, where the server still is"
+    assert not gone(server_port=81)
+    left = {("10.0.1.1", 80): {("10.0.0.2", 0), ("10.0.0.1", 0)}}
+    assert gone(port=54), "of every port"
+    left = {("10.0.1.1", 0): {("", 0)}}
+    assert gone(port=54, server_port=9), "by mark"
 
 
 def test_timeouts_are_not_possible(host: Host, plane: NftablesPlane) -> None:

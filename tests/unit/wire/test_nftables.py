@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fastha.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.model.net import Address, parse_address
+from fastha.wire import nftlisting
 from fastha.wire.nftables import chain_name, rehearsal, share, transaction
-from fastha.wire.nftlisting import parse
 
 
 def server(address: str, port: int = 8080) -> DestinationKey:
@@ -53,6 +53,14 @@ TABLE: Table = {
     MARK6: Entry(Service(scheduler="wrr", netmask=128)),
 }
 LISTING = json.loads((Path(__file__).parent / "nftables-listing.json").read_text())
+
+
+def parse(document: Any) -> nftlisting.Reading:
+    return nftlisting.parse(json.dumps(document).encode())
+
+
+def test_what_is_no_json_is_damage() -> None:
+    assert nftlisting.parse(b"warning: {").damage
 
 
 def test_the_listing_is_the_table() -> None:

@@ -1,0 +1,34 @@
+"""The thread of the probe engine never needs Python: shown on the C that Cython makes of its code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ("probe_turn", "probe_flight", "probe_sockets", "wheel", "ring", "http_reply")
+PYTHON = re.compile(
+    r"\b(PyGILState|PyEval|PyErr|Py_INCREF|Py_DECREF|__Pyx_\w*(?:GIL|ErrOcc|Raise|Traceback|Unraisable))\w*"
+)
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The C file, translated anew."""
+    compiler = pytest.importorskip("Cython.Compiler.Main", reason="Cython is not installed")
+    target = tmp_path_factory.mktemp("cython") / "_checks.c"
+    options = compiler.CompilationOptions(
+        include_path=[str(ROOT / "fastha/_c")], output_file=str(target), language_level=3,
+        compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True, "initializedcheck": False},
+    )  # fmt: skip
+    result = compiler.compile(str(ROOT / "fastha/_checks.pyx"), options, full_module_name="fastha._checks")
+    assert result.num_errors == 0
+    return target.read_text()
+
+
+def test_no_python_in_the_thread(code: str) -> None:
+    name = rf"__pyx_f_\d+(?:{'|'.join(LAYERS)})_\w+"
+    bodies = dict(re.findall(rf"\nstatic [\w *]*?({name})\([^;{{]*\) {{\n(.*?)\n}}\n", code, re.DOTALL))
+    assert len(bodies) > 50
+    for function, body in bodies.items():
+        assert not PYTHON.findall(body), function
