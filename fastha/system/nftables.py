@@ -14,8 +14,6 @@ import subprocess
 from collections.abc import Iterable
 from typing import Final
 
-import orjson
-
 from fastha.lvs.table import Entry, Op, Operation, Refusal, ServiceKey, Table
 from fastha.model.net import Family
 from fastha.system.netlink import NETLINK_NETFILTER, AnswersLost, NetlinkSocket
@@ -71,8 +69,7 @@ class NftablesPlane:
     # ------------------------------------------------------------------------------------------ read
 
     def read(self) -> Table:
-        """See `lvs.table.Plane`: the services of our own table, as the kernel has them. Connections are counted by
-        `connections`."""
+        """See `lvs.table.Plane`: the services of our own table, as the kernel has them. Connections are not counted."""
         self._refresh()
         return {at: Entry(entry.service, dict(entry.destinations)) for at, entry in self._table.items()}
 
@@ -80,21 +77,14 @@ class NftablesPlane:
         generation = self._ask_generation()
         if generation == self._generation:
             return
-        listing = subprocess.run(
-            ["nft", "-n", "-j", "list", "table", *wire.TABLE.split()],
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=False,
-            env=_ENVIRONMENT,
-        )
-        if listing.returncode:
-            said = listing.stderr.decode(errors="replace")
-            if "No such file or directory" not in said:
-                raise OSError(errno.EIO, f"nft cannot list our table: {_first_error(said)}")
+        listing, error = _run(["-n", "-j", "list", "table", *wire.TABLE.split()])
+        if error:
+            if "No such file or directory" not in error:
+                raise OSError(errno.EIO, f"nft cannot list our table: {error}")
             reading = nftlisting.Reading()
             self._fresh = True
         else:
-            reading = nftlisting.parse(orjson.loads(listing.stdout))
+            reading = nftlisting.parse(listing)
             self._fresh = bool(reading.damage)
         self._table, self.damage = reading.table, reading.damage
         # When somebody changed something while nft was reading, the number shows it the next time.
@@ -161,26 +151,24 @@ class NftablesPlane:
     def _forget_flows(self, old: Table, new: Table) -> None:
         """End what connection tracking knows of UDP clients of removed servers: a client that goes on sending would be
         sent there for ever. TCP connections end by themselves."""
-        gone: dict[Family, set[tuple[str, int]]] = {4: set(), 6: set()}
+        gone: dict[Family, _Gone] = {4: {}, 6: {}}
         for at, entry in old.items():
             if at.protocol in {"UDP", ""}:
                 left = new[at].destinations if at in new else {}
-                gone[at.family] |= {
-                    (server.address, server.port or at.port) for server in entry.destinations if server not in left
-                }
+                for server in entry.destinations.keys() - left.keys():
+                    to = (server.address, server.port or at.port)
+                    gone[at.family].setdefault(to, set()).add((at.address, at.port))
         for family, servers in gone.items():
             if servers and self._tracks:
                 self._delete_flows(family, servers)
 
-    def _delete_flows(self, family: Family, servers: set[tuple[str, int]]) -> None:
-        """Delete the UDP entries that lead to one of `servers` (port 0: any port of that address)."""
+    def _delete_flows(self, family: Family, gone: "_Gone") -> None:
         payloads = []
         for each in self._netlink.dump(netfilter.GET_FLOW, netfilter.encode_get_flows(family)):
-            flow = netfilter.decode_flow(each)
-            if flow is None or flow.protocol != _UDP:
-                continue
-            if (flow.server, flow.server_port) in servers or (flow.server, 0) in servers:
-                payloads.append(flow.raw)
+            with contextlib.suppress(ValueError):  # an entry of a kind that we never make
+                flow = netfilter.decode_flow(each)
+                if flow is not None and flow.protocol == _UDP and _is_gone(flow, gone):
+                    payloads.append(flow.raw)
         # What is refused ended by itself meanwhile, and nothing depends on the answers.
         with contextlib.suppress(AnswersLost):
             self._netlink.batch(netfilter.DELETE_FLOW, payloads)
@@ -212,8 +200,23 @@ _ENVIRONMENT: Final = {
 _NOTHING: Final = f"add table {wire.TABLE}\ndelete table {wire.TABLE}\n"
 
 
+_Gone = dict[tuple[str, int], set[tuple[str, int]]]
+"""Server (port 0: any) -> the services it left: address (empty: one by mark) and port (0: any)."""
+
+
+def _is_gone(flow: netfilter.Flow, gone: _Gone) -> bool:
+    """Whether the flow goes to a server by a service that it left."""
+    services = gone.get((flow.server, flow.server_port), set()) | gone.get((flow.server, 0), set())
+    return any(address in {"", flow.address} and port in {0, flow.port} for address, port in services)
+
+
 def _nft(arguments: list[str], text: str) -> str:
-    """Run nft; what went wrong in one line, or nothing. FileNotFoundError when there is no nft."""
+    """Run nft on `text`; what went wrong in one line, or nothing. FileNotFoundError when there is no nft."""
+    return _run(arguments, text)[1]
+
+
+def _run(arguments: list[str], text: str = "") -> tuple[bytes, str]:
+    """What nft prints, and what went wrong in one line."""
     try:
         done = subprocess.run(
             ["nft", *arguments],
@@ -226,13 +229,13 @@ def _nft(arguments: list[str], text: str) -> str:
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "there is no 'nft' program: install nftables") from None
     except subprocess.TimeoutExpired:
-        return f"nft did not end within {TIMEOUT} s"
+        return b"", f"nft did not end within {TIMEOUT} s"
     if done.returncode == 0:
-        return ""
+        return done.stdout, ""
     error = _first_error(done.stderr.decode(errors="replace")) or f"nft ended with {done.returncode}"
     if "Message too long" in error:
         error += " (in a user namespace a transaction fits net.core.wmem_max or fails)"
-    return error
+    return b"", error
 
 
 def _first_error(text: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from fastha.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.model.net import Address, Family, parse_address
 from fastha.wire.nftables import (
@@ -36,10 +38,10 @@ class Reading:
 _BASE_RULES: Final = {"balance": 6, "unserved": 6, "prerouting": 1, "output": 1, "input": 1, "forward": 1}
 
 
-def parse(document: Mapping[str, Any]) -> Reading:
+def parse(listing: bytes) -> Reading:
     """The answer of `nft -n -j list table` as a table. What does not hang together is left out and told."""
     try:
-        return _parse(document)
+        return _parse(orjson.loads(listing))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         # Objects that we never make: somebody else did.
         return Reading(damage=[f"it is not understood ({type(error).__name__}: {error})"])
