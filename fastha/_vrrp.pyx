@@ -262,12 +262,10 @@ cdef void drain_ready(engine_t *e, epoll_event *ready, int most, int got) noexce
     """Drain every socket that is readable; `ready` holds the first `got` events of the wait."""
     cdef int i
     cdef int32_t slot
-    cdef uint64_t number
     while True:
         for i in range(got):
             if ready[i].data.u32 == TIMER_DATA:
-                eventfd_read(e.timer, &number)  # eight octets, as an eventfd
-                e.armed = 0
+                e.armed = 0  # it will be set again, which takes back that it has run out: no need to read it
             elif ready[i].data.u32 != WAKE_DATA:
                 slot = <int32_t> ready[i].data.u32
                 if e.sockets[slot] != NULL and not e.sockets[slot].drained:

@@ -81,7 +81,7 @@ def test_the_backup_takes_over_when_the_master_falls_silent_and_yields_when_it_r
         pair.segment.cut(pair.a)
         pair.master(pair.b, weak)
         # silence counts from the last advert, which is up to one interval old
-        assert pair.master_down - pair.interval - 0.1 < took() < pair.master_down + 0.5
+        assert pair.master_down - pair.interval - 0.1 < took() < pair.master_down + 1.5
     # it has lost its link: FAULT, and the address is given up
     until(lambda: not pair.a.has(VIP), "the cut off one to give up the address")
     pair.segment.plug(pair.a)
@@ -101,7 +101,7 @@ def test_a_master_that_stops_hands_over_at_once(pair: Pair, first: str, second: 
         strong.stop()
         pair.master(pair.b, weak)
         # C keepalived stays a second longer to let reports of its groups out; it has resigned before
-        assert took() < pair.skew + (1.6 if first == "keepalived" else 0.6)
+        assert took() < pair.skew + (2.5 if first == "keepalived" else 1.5)
     assert not pair.a.has(VIP)
     priorities = [frame.vrrp[2] for frame in capture.adverts(pair.a.address)]
     assert priorities[-1] == 0

@@ -361,6 +361,6 @@ def test_two_hundred_instances_fail_over_together(segment: Segment, tmp_path: Pa
     until(lambda: weak.snapshot().engine["expected"] > 400, "expected adverts", 10)
     segment.cut(a)
     until(lambda: list(weak.states.values()).count("MASTER") == 200, "200 masters", 10)
-    until(lambda: b.ip("-o", "-4", "addr", "show").count("/32") == 200, "200 addresses", 1)
+    until(lambda: b.ip("-o", "-4", "addr", "show").count("/32") == 200, "200 addresses", 3)
     # adverts are far apart in time on a quiet wire: none was missed, none judged late
     assert weak.snapshot().engine["waiting_lost"] == 0

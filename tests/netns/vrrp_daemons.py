@@ -167,6 +167,8 @@ class FasthaVrrp:
                 return
             if not data:
                 return
+            if data == datagram.IN_MEMFD:
+                data, fds = read_sealed(fds[0]), fds[1:]
             message = datagram.decode(data)
             match message:
                 case messages.States(states):
