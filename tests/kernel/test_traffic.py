@@ -243,6 +243,20 @@ def test_datagrams_of_one_client_leave_a_removed_server(director: Director, fami
         assert say(opened)[0] == "two"
 
 
+@pytest.mark.parametrize("director", NFTABLES, indirect=True)
+def test_datagrams_of_another_service_stay_at_the_server_that_leaves_one(director: Director) -> None:
+    one, other = service("UDP", 53), service("UDP", 54)
+    director.want({one: pool({1: 1}), other: pool({1: 1})})
+    with director.bed.connect(54, udp=True) as opened:
+        assert say(opened)[0] == "one"
+        drained = pool({1: 0, 2: 1})  # so that a new choice would be seen
+        director.want({one: pool({1: 1}), other: drained})
+        director.want({one: pool({2: 1}), other: drained})
+        assert say(opened)[0] == "one"
+        director.want({one: pool({2: 1}), other: pool({2: 1})})
+        assert say(opened)[0] == "two"
+
+
 @pytest.mark.parametrize("director", BOTH, indirect=True)
 def test_new_connections_go_to_the_new_pool_at_once(director: Director) -> None:
     director.want({service(): pool({1: 1, 2: 1})})
