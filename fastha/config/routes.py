@@ -21,7 +21,8 @@ from fastha.model.net import Family, family_of, parse_address
 
 DURATION = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:s|sec|secs|ms|msec|msecs)?")
 RANGE = re.compile(r"[0-9]+-[0-9]+")
-DURATIONS = frozenset({"rtt", "rttvar", "rto_min"})
+DURATIONS = {"rtt": 960_000, "rttvar": 480_000, "rto_min": 120_000}
+"""Greatest bare number of each: two minutes in 1/8 ms, 1/4 ms and ms."""
 ACTIONS = frozenset({"blackhole", "unreachable", "prohibit"})
 V4_ONLY = frozenset({"tos", "realms", "scope", "onlink"})
 V6_ONLY = frozenset({"from", "expires", "pref"})
@@ -121,9 +122,11 @@ class _Options:
                 return DROP
             self.family(family_of(address), at)
             return address
-        if name in DURATIONS and not DURATION.fullmatch(text):
-            self.lose(f"'{text}' is no time", at)
-            return DROP
+        if name in DURATIONS:
+            bare = text.replace(".", "").isdecimal()
+            if not DURATION.fullmatch(text) or (bare and ("." in text or int(text) > DURATIONS[name])):
+                self.lose(f"'{text}' is no time (a whole number up to {DURATIONS[name]}, or with s or ms)", at)
+                return DROP
         if name in {"sport", "dport", "uidrange"} and not RANGE.fullmatch(text):
             self.r.error(f"'{text}' is no range LOW-HIGH; it is ignored", at, suggestion=f"write: {text}-{text}")
             return text
