@@ -110,7 +110,8 @@ class Parser:
             node.values[setting] = ([*before[0], value] if before else [value], line)
             return
         node.values[setting] = (value, line)
-        if not reading.complained and word.after is None and word.repeat is Repeat.LAST and word.arguments.pure:
+        free = word.after is None and not word.settled and word.repeat is Repeat.LAST and word.arguments.pure
+        if free and not reading.complained:
             memo[id(line.words)] = (setting, value)
 
     def _welcome(self, node: Node, word: Word, reading: Reading) -> bool:

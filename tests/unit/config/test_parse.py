@@ -89,6 +89,15 @@ def test_what_is_given_twice() -> None:
     assert len(loaded.plan.vrrp.instances) == 1
 
 
+def test_what_one_block_says_does_not_leak_into_the_next() -> None:
+    second = CLEAN.replace("VI_1", "VI_2").replace("51", "52").replace(".10/", ".11/")
+    before, after = (text.rstrip().removesuffix("}") for text in (CLEAN, second))
+    loaded = read(f"{before}state BACKUP\npriority 90\n}}\n{after}state MASTER\nstate BACKUP\npriority 91\n}}\n")
+    assert "was MASTER before" in messages(loaded)
+    assert loaded.plan is not None
+    assert [(i.initial_master, i.priority) for i in loaded.plan.vrrp.instances] == [(False, 90), (True, 91)]
+
+
 def test_global_defs_merge() -> None:
     plan = read("global_defs { router_id a\n lvs_flush }\nglobal_defs { router_id b }").plan
     assert plan is not None
