@@ -145,6 +145,12 @@ class TestMasterDown:
         bench.now += 9 * S
         assert bench.say(late).state == "MASTER"
 
+    def test_looked_at_too_late_before_any_advert_too(self) -> None:
+        bench = Bench().start()
+        late = events.MasterDown(0, bench[0].generation, bench.now)
+        bench.now += 2 * S
+        assert bench.say(late).state == "BACKUP"
+
     def test_of_an_earlier_order_is_dropped(self) -> None:
         bench = Bench().start()
         before = bench[0].generation
