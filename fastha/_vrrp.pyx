@@ -29,17 +29,17 @@ from fastha.vrrp.orders import SendFailed
 
 cimport cython
 from advert cimport (
-    BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE, COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND,
-    COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND, COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE,
-    EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, HEARTBEAT, LATENESS_BOUNDS, MODE_SPEAK, RECEIVE_FAILED,
-    RECEIVE_SIZE, SHORTEST, SHORTEST_INTERVAL, TIMER_DATA, TURNS, WAKE_DATA, after, binding_t, command_t, count,
-    datagram_t, engine_t, event_t, expected_of, frame_t, frames_t, instance_t, mode_of, order_t, packet_t,
-    packets_of, peers_of, socket_t
+    after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t, instance_t,
+    order_t, packets_of, packet_t, peers_of, socket_t, BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE,
+    COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND, COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND,
+    COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE,
+    HEARTBEAT, LATENESS_BOUNDS, RECEIVE_FAILED, RECEIVE_SIZE, SHORTEST, SHORTEST_INTERVAL, TIMER_DATA,
+    TURNS, WAKE_DATA
 )
 from advert_io cimport dissect, flush, send_frames, send_packets
-from advert_rules cimport deaf, fire, hear, overflowed, postpone, resume, schedule, was_away
+from advert_rules cimport fire, forget, hear, overflowed, resume, take_binding, take_order, was_away
 from atomic cimport fh_load, fh_load_u, fh_store, fh_store_u
-from heap cimport heap_close, heap_drop, heap_open, heap_t
+from heap cimport heap_close, heap_open, heap_t
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -92,77 +92,6 @@ cdef void drain(engine_t *e, socket_t *s) noexcept nogil:
         s.drained_at = now
 
 # ------------------------------------------------------------------------------------------------------------ commands
-
-cdef void take_order(engine_t *e, int32_t instance, order_t *order) noexcept nogil:
-    cdef instance_t *one = &e.instances[instance]
-    if order.shifted and order.mode == mode_of(one):
-        one.due = e.turn if one.fired else one.due + order.shift
-    elif order.mode == MODE_SPEAK:
-        one.due = order.first
-    else:
-        one.due = order.deadline
-    if order.mode == MODE_SPEAK and one.due < e.turn:
-        one.due = e.turn  # not late: it was asked for just now
-    free(one.order)
-    one.order = order
-    one.fired = False
-    one.silent = False
-    one.silent_untold = False
-    schedule(e, instance)
-
-
-cdef void leave_socket(engine_t *e, int32_t instance) noexcept nogil:
-    """Take the instance out of its socket's chain."""
-    cdef instance_t *one = &e.instances[instance]
-    cdef int32_t *link
-    if one.binding == NULL or one.binding.listener < 0 or e.sockets[one.binding.listener] == NULL:
-        return
-    link = &e.sockets[one.binding.listener].by_vrid[one.binding.vrid]
-    while link[0] >= 0:
-        if link[0] == instance:
-            link[0] = one.next_same
-            return
-        link = &e.instances[link[0]].next_same
-
-
-cdef void take_binding(engine_t *e, int32_t instance, binding_t *binding) noexcept nogil:
-    cdef instance_t *one = &e.instances[instance]
-    cdef int32_t *first
-    cdef bint was_deaf = deaf(one)
-    if binding.listener >= 0 and e.sockets[binding.listener] == NULL:
-        binding.listener = -1
-    leave_socket(e, instance)
-    free(one.binding)
-    one.binding = binding
-    one.next_same = -1
-    if instance >= e.used:
-        e.used = instance + 1
-    if binding.listener >= 0:
-        first = &e.sockets[binding.listener].by_vrid[binding.vrid]
-        one.next_same = first[0]
-        first[0] = instance
-        if was_deaf:
-            postpone(e, instance)
-    schedule(e, instance)
-
-
-cdef void forget(engine_t *e, int32_t instance) noexcept nogil:
-    """The instance is no more. An event of it that is with the core is settled as any other."""
-    cdef instance_t *one = &e.instances[instance]
-    leave_socket(e, instance)
-    heap_drop(&e.heap, instance)
-    free(one.binding)
-    free(one.order)
-    one.binding = NULL
-    one.order = NULL
-    one.identification = 0
-    one.silent = False
-    one.silent_untold = False
-    one.fired = False
-    one.sent = 0
-    one.expected = 0
-    one.error = 0
-
 
 cdef void take_socket(engine_t *e, int32_t slot, socket_t *s) noexcept nogil:
     cdef epoll_event event

@@ -1,10 +1,10 @@
 # What orders mean: when an instance's timer runs, which advert is boring, what goes to the core, who may speak.
 
 from advert cimport (
-    AWAY, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EXPECTED, IGNORED, LATENESS_BOUNDS, LEASE,
-    LEASE_LOST, MISSED, MODE_IDLE, MODE_LISTEN, MODE_SPEAK, OVERFLOW, RECEIVED, REPORTED, SHORTEST, TOO_SHORT,
-    UNKNOWN_VRID, WAITED, WAITING, WAITING_LOST, copy_of, count, datagram_t, engine_t, expected_of, instance_t,
-    mode_of, order_t, peers_of, socket_t, tell, tell_core
+    binding_t, copy_of, count, datagram_t, engine_t, expected_of, instance_t, mode_of, order_t, peers_of, socket_t,
+    tell, tell_core, AWAY, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EXPECTED, IGNORED,
+    LATENESS_BOUNDS, LEASE, LEASE_LOST, MISSED, MODE_IDLE, MODE_LISTEN, MODE_SPEAK, OVERFLOW, RECEIVED, REPORTED,
+    SHORTEST, TOO_SHORT, UNKNOWN_VRID, WAITED, WAITING, WAITING_LOST
 )
 from advert_io cimport flush, send_packets
 from atomic cimport fh_count, fh_load, fh_store
@@ -232,3 +232,75 @@ cdef inline void fire(engine_t *e) noexcept nogil:
             tell_core(e, EVENT_DOWN, instance, e.turn)
             schedule(e, instance)
     flush(e)
+
+# ------------------------------------------------------------------------------------------------- orders and bindings
+
+cdef inline void take_order(engine_t *e, int32_t instance, order_t *order) noexcept nogil:
+    cdef instance_t *one = &e.instances[instance]
+    if order.shifted and order.mode == mode_of(one):
+        one.due = e.turn if one.fired else one.due + order.shift
+    elif order.mode == MODE_SPEAK:
+        one.due = order.first
+    else:
+        one.due = order.deadline
+    if order.mode == MODE_SPEAK and one.due < e.turn:
+        one.due = e.turn  # not late: it was asked for just now
+    free(one.order)
+    one.order = order
+    one.fired = False
+    one.silent = False
+    one.silent_untold = False
+    schedule(e, instance)
+
+
+cdef inline void leave_socket(engine_t *e, int32_t instance) noexcept nogil:
+    """Take the instance out of its socket's chain."""
+    cdef instance_t *one = &e.instances[instance]
+    cdef int32_t *link
+    if one.binding == NULL or one.binding.listener < 0 or e.sockets[one.binding.listener] == NULL:
+        return
+    link = &e.sockets[one.binding.listener].by_vrid[one.binding.vrid]
+    while link[0] >= 0:
+        if link[0] == instance:
+            link[0] = one.next_same
+            return
+        link = &e.instances[link[0]].next_same
+
+
+cdef inline void take_binding(engine_t *e, int32_t instance, binding_t *binding) noexcept nogil:
+    cdef instance_t *one = &e.instances[instance]
+    cdef int32_t *first
+    cdef bint was_deaf = deaf(one)
+    if binding.listener >= 0 and e.sockets[binding.listener] == NULL:
+        binding.listener = -1
+    leave_socket(e, instance)
+    free(one.binding)
+    one.binding = binding
+    one.next_same = -1
+    if instance >= e.used:
+        e.used = instance + 1
+    if binding.listener >= 0:
+        first = &e.sockets[binding.listener].by_vrid[binding.vrid]
+        one.next_same = first[0]
+        first[0] = instance
+        if was_deaf:
+            postpone(e, instance)
+    schedule(e, instance)
+
+
+cdef inline void forget(engine_t *e, int32_t instance) noexcept nogil:
+    """The instance is no more. An event of it that is with the core is settled as any other."""
+    cdef instance_t *one = &e.instances[instance]
+    leave_socket(e, instance)
+    heap_drop(&e.heap, instance)
+    free(one.binding)
+    free(one.order)
+    one.binding = NULL
+    one.order = NULL
+    one.identification = 0
+    one.silent = False
+    one.silent_untold = False
+    one.fired = False
+    one.sent = 0
+    one.expected = 0
+    one.error = 0

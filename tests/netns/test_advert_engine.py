@@ -157,7 +157,9 @@ def test_what_differs_goes_up_once_and_in_order(rig: Rig, segment: Segment) -> N
 
 def test_garbage_is_counted_and_hurts_nobody(rig: Rig, segment: Segment) -> None:
     other = segment.node()
-    rig.engine.order(Order(instance=0, generation=1, mode=Mode.LISTEN, deadline=time.monotonic_ns() + 100 * S, restart=S))
+    rig.engine.order(
+        Order(instance=0, generation=1, mode=Mode.LISTEN, deadline=time.monotonic_ns() + 100 * S, restart=S)
+    )
     with raw(other) as sock:
         sock.sendto(b"", (GROUP, 0))
         sock.sendto(b"\x31\x33", (GROUP, 0))
