@@ -6,6 +6,7 @@ from fastha.config.diagnostics import closest
 from fastha.config.schema.entry import Block, Repeat, Status, Word
 from fastha.config.schema.tables import ROOT, entries
 
+INDENT = 11
 INTRODUCTION = """# Keywords
 
 Every word of the configuration language that fastha knows, block by block; made from the keyword tables
@@ -28,10 +29,13 @@ def explain(word: str) -> str:
     if not found:
         guess = closest(name, {entry.name for _, entry in entries()})
         raise KeyError(f"there is no word '{word}'" + (f"; {guess}" if guess else ""))
-    merged: dict[Word, list[Block]] = {}
+    merged: dict[tuple[str, str], list[Block]] = {}
     for block, entry in found:
-        merged.setdefault(entry, []).append(block)
-    return "\n\n".join(_entry(entry, blocks) for entry, blocks in merged.items())
+        merged.setdefault(_entry(entry), []).append(block)
+    return "\n\n".join(
+        f"{head}\n{_row('in', ', '.join(_where(block) for block in blocks))}\n{rows}"
+        for (head, rows), blocks in merged.items()
+    )
 
 
 def _narrowed(word: str) -> tuple[str, str]:
@@ -42,11 +46,11 @@ def _narrowed(word: str) -> tuple[str, str]:
     return "", word
 
 
-def _entry(word: Word, blocks: list[Block]) -> str:
+def _entry(word: Word) -> tuple[str, str]:
+    """The heading of an entry, and its rows."""
     shape = word.arguments.describe()
     head = f"{word.name} {shape}".rstrip() + (" { ... }" if word.opens else "")
-    rows = [("in", ", ".join(_where(block) for block in blocks))]
-    rows.append(("effect", word.effect))
+    rows = [("effect", word.effect)]
     if word.default:
         rows.append(("default", word.default))
     rows.append(("reload", str(word.reload)))
@@ -58,8 +62,12 @@ def _entry(word: Word, blocks: list[Block]) -> str:
         rows.append(("condition", word.after[2]))
     rows.append(("status", status_text(word)))
     if word.example:
-        rows.append(("example", word.example.replace("\n", "\n" + " " * 13)))
-    return "\n".join([head, *(f"  {name:<11}{text}" for name, text in rows)])
+        rows.append(("example", word.example.replace("\n", "\n" + " " * (INDENT + 2))))
+    return head, "\n".join(_row(name, text) for name, text in rows)
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<{INDENT}}{text}"
 
 
 def _where(block: Block) -> str:

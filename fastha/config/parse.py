@@ -22,7 +22,8 @@ LOST = "the block it opens is not known: its contents are taken for this block's
 
 
 class Parser:
-    """One reading of `lines`. `pending` collects the words not yet in effect, each with the first line that has it."""
+    """One reading of `lines`. `pending` collects the words not yet in effect, each with the first line that has it; of a
+    block that is not, the block's own word only."""
 
     def __init__(self, lines: list[Line], report: Report) -> None:
         self.pending: dict[tuple[str, str], tuple[Word, Line]] = {}
@@ -117,7 +118,7 @@ class Parser:
     def _welcome(self, node: Node, word: Word, reading: Reading) -> bool:
         """Whether the word may be here, now; what is worth saying about it is said."""
         line = reading.line
-        if word.status is Status.PENDING:
+        if word.status is Status.PENDING and not node.pending:
             self.pending.setdefault((node.block.path, word.name), (word, line))
         if word.deprecated:
             complain = reading.note if word.tolerated else reading.error
@@ -155,6 +156,7 @@ class Parser:
             self._skip(line)
             return
         child = Node(block, line, header)
+        child.pending = node.pending or word.status is Status.PENDING
         node.children.append(child)
         if block.line:
             self._items(child)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Node:
     """One block of the file. `header` is the value of the line that opened it."""
 
-    __slots__ = ("block", "children", "header", "items", "line", "values")
+    __slots__ = ("block", "children", "header", "items", "line", "pending", "values")
 
     def __init__(self, block: Block, line: Line, header: Any) -> None:
         self.block = block
@@ -19,6 +19,8 @@ class Node:
         self.header = header
         self.values: dict[str, tuple[Any, Line]] = {}
         self.children: list[Node] = []
+        self.pending = False
+        """It, or a block around it, is not yet in effect as a whole."""
         self.items: list[Any] = []
         """What the lines of a block of lines said."""
 

@@ -150,6 +150,11 @@ def test_words_not_yet_in_effect_are_said_once_and_do_not_fail() -> None:
     assert "keepalived.conf:8: 'use_vmac' of vrrp_instance is not yet in effect" in loaded.notes_not_in_effect[0]
 
 
+def test_of_a_block_not_yet_in_effect_only_the_block_is_said() -> None:
+    loaded = service("", "SSL_GET {\nconnect_timeout 3\nurl {\npath /\n}\n}\nSSL_GET {\nurl {\npath /a\n}\n}")
+    assert [note.split("'")[1] for note in loaded.notes_not_in_effect] == ["SSL_GET"]
+
+
 def test_a_missing_main_file_is_named() -> None:
     from fastha.config.load import load
     from tests.config_machine import Machine
