@@ -22,8 +22,11 @@ LOST = "the block it opens is not known: its contents are taken for this block's
 
 
 class Parser:
-    """One reading of `lines`. `pending` collects the words not yet in effect, each with the first line that has it; of a
-    block that is not, the block's own word only."""
+    """One reading of `lines`.
+
+    `pending` collects the words not yet in effect, each with the first line that has it; of a block that is not, the
+    block's own word only.
+    """
 
     def __init__(self, lines: list[Line], report: Report) -> None:
         self.pending: dict[tuple[str, str], tuple[Word, Line]] = {}
