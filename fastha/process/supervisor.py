@@ -127,6 +127,9 @@ class Supervisor:
         except HeldError as error:
             self.log("error", f"daemon is {error}")
             return 0
+        except PermissionError as error:
+            self.log("error", f"{error}; it needs root, or --run-dir with a directory of one's own")
+            return 4
         except OSError as error:
             self.log("error", str(error))
             return 1
@@ -290,10 +293,21 @@ class Supervisor:
                     child.excuse()
                 child.watch(serial, patience)
             before = now
+            if os.getpid() == 1 and self._starting is not None and self._starting.done():
+                self._reap_strangers()
             period = self._notifier.watchdog_period
             if period is not None and now - manager_told >= period - _TICK:
                 manager_told = now
                 self._notifier.alive()
+
+    def _reap_strangers(self) -> None:
+        """As process 1 of a container we inherit what scripts leave behind, and nobody else would take its end."""
+        ours = {child.pid for child in self._children.values()}
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if ended.si_pid in ours:
+                    return  # the child's own watcher is about to see it
+                os.waitpid(ended.si_pid, 0)
 
     # -------------------------------------------------------------------------------------- children
 

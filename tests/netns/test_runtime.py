@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,6 +275,7 @@ def test_the_namespace_that_the_file_names_is_entered(segment: Segment, tmp_path
     finally:
         daemon.process.terminate()
         assert daemon.process.wait(10) == 0
+        shutil.rmtree(daemon.run_dir)
     assert not daemon.node.has(VIP)
     daemon.config.write_text(f"net_namespace no-such-namespace\n{text}")
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)

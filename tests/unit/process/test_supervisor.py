@@ -92,10 +92,10 @@ class Daemon:
         path.touch()
         return path
 
-    def start(self) -> subprocess.Popen:
+    def start(self, *before: str) -> subprocess.Popen:
         self.log = open(self.run_dir / "log", "ab")  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(self.run_dir)],
+            [*before, sys.executable, "-c", PROGRAM, str(self.run_dir)],
             stderr=self.log,
             env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[2]}"},
         )
@@ -103,8 +103,8 @@ class Daemon:
         self.processes.append(process)
         return process
 
-    def up(self) -> subprocess.Popen:
-        process = self.start()
+    def up(self, *before: str) -> subprocess.Popen:
+        process = self.start(*before)
         poll(lambda: "running: " in self.text() or process.poll() is not None, "start")
         assert process.poll() is None, self.text()
         return process
@@ -390,6 +390,22 @@ def test_start_up_and_shutdown_scripts_run_around_everything(daemon):
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0
     assert "stop release=True" in (daemon.run_dir / "down").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
+def test_process_1_of_a_container_leaves_no_zombies(daemon):
+    script = Command(argv=("/bin/sh", "-c", "(sleep 0.2; exit 0) & (sleep 0.4; exit 1) & exit 0"))
+    daemon.write(Plan(supervisor=SupervisorPlan(startup_script=script), vrrp=PLAN.vrrp, runner=PLAN.runner))
+    outside = daemon.up("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    children = f"/proc/{outside.pid}/task/{outside.pid}/children"
+    supervisor = int(Path(children).read_text())
+
+    def states() -> list[str]:
+        found = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        return [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in found]
+
+    poll(lambda: len(states()) == 2, "only the two children are left")
+    assert "Z" not in states()
 
 
 def test_service_manager_hears_ready_reloading_stopping(daemon, monkeypatch):
