@@ -5,8 +5,9 @@ An error counts: it is something keepalived complains about too, and it decides 
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import Final
 
 import orjson
 
@@ -70,11 +71,15 @@ class Diagnostic:
         return "\n".join(lines)
 
 
+NOWHERE: Final = 2**63
+"""Order of what is about no line: last."""
+
+
 class Report:
-    """Collects the diagnostics of one reading, in the order they were found; each is said once."""
+    """Collects the diagnostics of one reading; each is said once."""
 
     def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
+        self._found: list[tuple[int, Diagnostic]] = []
         self._said: set[tuple[str, int, int]] = set()
 
     def error(
@@ -103,29 +108,33 @@ class Report:
         exit_code: Exit,
     ) -> None:
         line, word = place
-        said = (message, line.order if line else -1, word)
+        order = NOWHERE if line is None else line.order
+        said = (message, order, word)
         if said in self._said:
             return
         self._said.add(said)
-        if line is None:
-            at: dict[str, object] = {}
-        else:
+        found = Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code)
+        if line is not None:
             column, width = line.locate(word)
-            at = {
-                "file": line.file.name,
-                "line": line.number,
-                "column": column,
-                "width": width,
-                "source": line.file.physical(line.number),
-                "included_from": ", ".join(line.file.inclusions()),
-            }
-        self.diagnostics.append(
-            Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, **at)  # type: ignore[arg-type]
-        )
+            found = replace(
+                found,
+                file=line.file.name,
+                line=line.number,
+                column=column,
+                width=width,
+                source=line.file.physical(line.number),
+                included_from=", ".join(line.file.inclusions()),
+            )
+        self._found.append((order, found))
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """In the order of the lines they are about; those about no line come last."""
+        return [found for _, found in sorted(self._found, key=lambda pair: pair[0])]
 
     @property
     def exit_code(self) -> int:
-        return exit_code(self.diagnostics)
+        return exit_code(found for _, found in self._found)
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
