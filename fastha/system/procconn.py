@@ -1,7 +1,8 @@
 """The process connector of the kernel (linux/cn_proc.h): who forks, execs, renames itself and ends. Needs
-CAP_NET_ADMIN in the initial user namespace."""
+CAP_NET_ADMIN, and the initial user and process namespaces: to others the kernel does not even say no."""
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -22,6 +23,8 @@ _EVENT: Final = struct.Struct("=IIQ")
 _TWO_PIDS: Final = struct.Struct("=II")
 _BUFFER: Final = 4 << 20
 _SO_RCVBUFFORCE: Final = 33
+_INITIAL: Final = {"user": 0xEFFFFFFD, "pid": 0xEFFFFFFC}
+"""Inode numbers of the namespaces the kernel starts with (linux/proc_ns.h)."""
 
 
 class Happened(IntEnum):
@@ -43,6 +46,9 @@ class ProcessConnector:
         on_lost: Callable[[], None],
     ) -> None:
         """OSError when the kernel or our rights do not allow it."""
+        for kind, inode in _INITIAL.items():
+            if os.stat(f"/proc/self/ns/{kind}").st_ino != inode:
+                raise OSError(errno.EOPNOTSUPP, f"the kernel does not tell outside the initial {kind} namespace")
         self._loop = loop
         self._on_event = on_event
         self._on_lost = on_lost
