@@ -1,21 +1,17 @@
-"""What single calls cost, without a network: pytest-benchmark over `micro_*.py`.
+"""Micro-benchmarks of hot paths, by pytest-benchmark: `python -m benchmarks micro [--pairs N] [PYTEST OPTIONS]`."""
 
-python -m benchmarks micro [OPTIONS OF PYTEST]
-"""
-
-import subprocess
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+MICRO = Path(__file__).parent / "micro"
+OPTIONS = ("--benchmark-only", "--benchmark-disable-gc", "--benchmark-columns=min,median,iqr,ops", "-q")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    here = Path(__file__).parent
-    files = sorted(map(str, here.glob("micro_*.py")))
-    options = ["--benchmark-only", "--benchmark-columns=min,median,max,rounds", "--benchmark-sort=name", "-q", "-rN"]
-    pytest = [sys.executable, "-m", "pytest", *options, *files, *(sys.argv[1:] if argv is None else argv)]
-    return subprocess.run(pytest, cwd=here.parent, check=False).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5, help="rounds of each, at least (default %(default)s)")
+    options, rest = parser.parse_known_args(argv)
+    return int(pytest.main([str(MICRO), *OPTIONS, f"--benchmark-min-rounds={options.pairs}", *rest]))
