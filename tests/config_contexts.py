@@ -34,7 +34,7 @@ CONTEXTS = {
     "SMTP_CHECK.host": fill(SERVER, "SMTP_CHECK {\nhost {\nBODY\n}\n}"),
     "SSL": "SSL {\nBODY\n}",
     "address line": fill(INSTANCE, "virtual_ipaddress_excluded {\nBODY\n}"),
-    "static address line": "static_ipaddress {\nBODY\n}",
+    "static address line": "track_group TG {\ngroup {\nV\n}\n}\nstatic_ipaddress {\nBODY\n}\n" + fill(INSTANCE, ""),
     "unicast_peer line": fill(INSTANCE, "unicast_peer {\nBODY\n}"),
     "track line": fill(INSTANCE, "track_script {\nBODY\n}"),
     "route line": fill(INSTANCE, "virtual_routes {\nBODY\n}"),

@@ -272,3 +272,12 @@ def test_interface_delays_and_static_addresses() -> None:
     assert loaded.plan.vrrp.interface_delays == {"eth0": (S, 2500 * MS)}
     assert loaded.plan.vrrp.static_addresses[0].dev == "eth1"
     assert loaded.needs_vrrp
+
+
+def test_static_items_name_track_groups_that_are_there() -> None:
+    static = "static_ipaddress {\n192.0.2.1/24 dev eth0 track_group TG\n}\n"
+    group = "track_group TG {\ngroup {\nVI_1\n}\n}\n"
+    assert errors(read(group + static + GOOD_INSTANCE.format(""))) == []
+    assert "there is no track_group 'TG'" in messages(read(static + GOOD_INSTANCE.format("")))
+    routes = "static_routes {\ndefault dev eth0 track_group TG\n}\n"
+    assert "there is no track_group 'TG'" in messages(read(routes))
