@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, Final
 
 from fastha import __version__
@@ -17,6 +18,8 @@ _SIGNALS: Final = {"STOP": signal.SIGTERM, "RELOAD": signal.SIGHUP}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code (keepalived's: 0 good, 1 fatal, 2 and 5 configuration, 4 permission, 6 security)."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names in a configuration may be any bytes
     called, *words = sys.argv if argv is None else ["fastha", *argv]
     if words and words[0] in COMMANDS:
         return _command(words[0], words[1:])

@@ -3,9 +3,10 @@ seconds."""
 
 import orjson
 
+from fastha.model import codec
 from fastha.model.snapshot import Snapshot
 
 
 def render_json(snapshot: Snapshot) -> bytes:
     """Indented JSON."""
-    return orjson.dumps(snapshot, option=orjson.OPT_INDENT_2)
+    return orjson.dumps(orjson.loads(codec.encode(snapshot)), option=orjson.OPT_INDENT_2)

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 import orjson
 
+from fastha.model import codec
 from fastha.process import messages
 from fastha.process.messages import Message
 
@@ -37,7 +38,7 @@ _LAYOUTS: Final = {kind.__name__: _Layout(kind) for kind in get_args(messages.Me
 def encode(message: Message) -> bytes:
     """The JSON array of `message`; longer than MAX_DATAGRAM: send it in a memfd."""
     name = type(message).__name__
-    return orjson.dumps((name, *_LAYOUTS[name].values(message)))
+    return codec.encode((name, *_LAYOUTS[name].values(message)))
 
 
 def decode(data: bytes | memoryview) -> Message:
@@ -48,4 +49,4 @@ def decode(data: bytes | memoryview) -> Message:
         message: Message = layout.kind(*msgspec.convert(values, layout.shape))
     except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
         raise ValueError(f"no message: {error!r} in {bytes(data[:80])!r}") from None
-    return message
+    return codec.restored(message, data)

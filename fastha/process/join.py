@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from fastha.model import codec
 from fastha.model.snapshot import Snapshot
 from fastha.process.children import ChildProcess
 from fastha.process.messages import AskSnapshot
@@ -61,4 +62,4 @@ def joined(head: Snapshot, parts: dict[str, bytes]) -> orjson.Fragment:
     whole: dict[str, Any] = {each.name: getattr(head, each.name) for each in dataclasses.fields(head)}
     for name, part in parts.items():
         whole[name] = orjson.Fragment(part)
-    return orjson.Fragment(orjson.dumps(whole))
+    return orjson.Fragment(codec.encode(whole))

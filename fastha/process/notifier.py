@@ -39,8 +39,8 @@ def fifo_line(tell: Tell) -> bytes:
     """The line of an event. Virtual and real servers' lines have a NUL behind them, as keepalived writes them."""
     if tell.kind in ("INSTANCE", "GROUP"):
         priority = 0 if tell.kind == "GROUP" else tell.priority
-        return f'{tell.kind} "{tell.name}" {tell.state} {priority}\n'.encode()
-    return f"{tell.kind} {tell.name} {tell.state}\n\0".encode()
+        return f'{tell.kind} "{tell.name}" {tell.state} {priority}\n'.encode(errors="surrogateescape")
+    return f"{tell.kind} {tell.name} {tell.state}\n\0".encode(errors="surrogateescape")
 
 
 def job_of(tell: Tell, notifies: Notifies) -> Job:

@@ -67,7 +67,7 @@ class Log:
     fit into the queue of `depth` lines."""
 
     def __init__(self, *, console: bool, syslog: bool, facility: int = 3, depth: int = 20000) -> None:
-        self._console: TextIO | None = sys.stderr if console else None
+        self._console: TextIO | None = sys.stderr if console else None  # it writes backslashes for what is no text
         self._syslog = Syslog(facility) if syslog else None
         self._queue: deque[tuple[str, int, str, str, float]] = deque()
         self._depth = depth

@@ -36,7 +36,7 @@ def message_of(letter: Letter, plan: Mail) -> bytes:
     clean = {name: text.replace("\r", " ").replace("\n", " ") for name, text in _headers(letter, plan).items()}
     head = "".join(f"{name}: {text}\r\n" for name, text in clean.items())
     body = letter.body.replace("\r\n", "\n").replace("\n", "\r\n")
-    return f"{head}\r\n{body}\r\n".encode()
+    return f"{head}\r\n{body}\r\n".encode(errors="surrogateescape")
 
 
 def _headers(letter: Letter, plan: Mail) -> dict[str, str]:
