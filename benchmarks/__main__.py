@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME] [OPTIONS]`: run one benchmark (`NAME --help` tells its options), or all of them.
 
-Without a name the options (`--pairs N`) go to those that compare daemons.
+Without a name the options (`--pairs N`) go to each.
 """
 
 import importlib
@@ -9,8 +9,6 @@ from pathlib import Path
 
 from benchmarks.lab import LabError
 
-ALONE = ("micro",)
-"""Compares nothing, so takes no `--pairs`."""
 BENCHMARKS = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
 
 
@@ -26,8 +24,7 @@ def main() -> int:
     for name in [arguments[0]] if named else BENCHMARKS:
         print(f"== {name}", flush=True)
         try:
-            options = arguments[1:] if named else [] if name in ALONE else arguments
-            importlib.import_module(f"benchmarks.bench_{name}").main(options)
+            importlib.import_module(f"benchmarks.bench_{name}").main(arguments[named:])
         except LabError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1

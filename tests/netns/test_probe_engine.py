@@ -84,7 +84,7 @@ def ip(namespace: str, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[None]:
-    """10.77.0.1, .9 and fd77::1 on one side, 10.77.0.2 and fd77::2 on the other."""
+    """10.77.0.1, .9, fd77::1 and ::9 on one side, 10.77.0.2 and fd77::2 on the other."""
     servers: subprocess.Popen[str] | None = None
     try:
         for namespace in (PROBER, SERVER):
@@ -96,6 +96,7 @@ def network() -> Iterator[None]:
             ip(namespace, "address", "add", f"fd77::{host}/64", "dev", "p0", "nodad")
             ip(namespace, "link", "set", "p0", "up")
         ip(PROBER, "address", "add", "10.77.0.9/24", "dev", "p0")
+        ip(PROBER, "address", "add", "fd77::9/128", "dev", "p0", "nodad", "preferred_lft", "0")
         ip(PROBER, "route", "add", "unreachable", "10.78.0.0/24")
         ip(PROBER, "route", "add", "prohibit", "10.79.0.0/24")
         ip(PROBER, "route", "add", "blackhole", "10.80.0.0/24")
@@ -187,12 +188,12 @@ class TestProbe:
         assert reports[1][:2] == (Verdict.REFUSED, errno.EHOSTUNREACH)
 
     def test_source_address(self) -> None:
-        reports, _ = probe(
-            recipe(WEB, bindto=Address("10.77.0.9"), digest=bytes(16)), recipe(WEB, digest=bytes(16)), times=2
-        )
+        sources = [("10.77.0.2", "10.77.0.9"), ("10.77.0.2", None), ("fd77::2", "fd77::9"), ("fd77::2", None)]
+        recipes = [recipe(WEB, server, bindto=source, digest=bytes(16)) for server, source in sources]
+        reports, _ = probe(*recipes, times=2)
         assert {report[0] for report in reports} == {Verdict.DIGEST}
-        assert reports[0][3] != reports[1][3], "the body is our address: two sources, two digests"
-        assert reports[:2] == reports[2:]
+        assert len({report[3] for report in reports}) == 4, "the body is our address: four sources, four digests"
+        assert reports[:4] == reports[4:]
 
     def test_mark_and_interface(self) -> None:
         reports, _ = probe(

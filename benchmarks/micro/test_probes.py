@@ -1,4 +1,4 @@
-"""What single calls of the check engine cost Python, by pytest-benchmark: `python -m benchmarks micro`."""
+"""What single calls of the probe engine cost the checker process."""
 
 import time
 from collections.abc import Iterator
