@@ -89,7 +89,9 @@ def _load(path: str, host: Host, config_id: str | None, *, log_detail: bool) -> 
         notes_not_in_effect=ctx.left_out + notes,
         refused=ctx.refused,
         net_namespace=root.maybe("net_namespace"),
-        needs_vrrp=any(root.blocks(path) for path in ("vrrp_instance", "static_ipaddress", "static_routes")),
+        needs_vrrp=any(
+            root.blocks(path) for path in ("vrrp_instance", "static_ipaddress", "static_routes", "static_rules")
+        ),
         needs_checker=bool(root.blocks("virtual_server")),
     )
 

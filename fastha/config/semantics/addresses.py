@@ -8,13 +8,13 @@ from fastha.model.plan import VirtualAddress
 
 
 def plan_address(item: AddressLine, dev: str) -> VirtualAddress:
-    """The address as it is to be configured. A /128 is not preferred as a source, as keepalived has it."""
+    """The address as it is to be configured on `dev`. A /128 is not preferred as a source, as keepalived has it."""
     options = item.options
     default_lft = 0 if item.family == 6 and item.prefixlen == 128 else None
     return VirtualAddress(
         address=item.address,
         prefixlen=item.prefixlen,
-        dev=item.dev or dev,
+        dev=dev,
         scope=options.get("scope", 0),
         broadcast=options.get("brd"),
         label=options.get("label"),
@@ -39,7 +39,7 @@ def virtual_addresses(
         if family is not None and item.family != family:
             ctx.error(f"{what} is IPv{family}, and {item} is not; it is ignored", item.line)
             continue
-        place = item.dev or dev
+        place = ctx.made.get(item.dev, item.dev) if item.dev else dev
         if item.dev is not None:
             ctx.interface(item.dev, f"address {item}", item.line, item.line.words.index(item.dev))
         # keepalived compares whole addresses only where they are advertised

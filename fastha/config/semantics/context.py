@@ -21,8 +21,9 @@ class Context:
         self.left_out: list[str] = []
         """What is not run although keepalived would, one line each."""
         self.dynamic = self.defs.has("dynamic_interfaces")
-        self.made: set[str] = set()
-        """Interfaces that the configuration itself makes."""
+        self.made: dict[str, str] = {}
+        """Interfaces that the configuration itself would make (use_vmac) -> the interface underneath, which stands in
+        for them until they are made."""
 
     def error(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
         self.report.error(message, line, word, suggestion=suggestion)

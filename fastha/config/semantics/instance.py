@@ -479,6 +479,8 @@ def track_interfaces(
     """track_interface of an instance or group."""
     result: dict[str, Track] = {}
     for item in node.entries("track_interface"):
+        if item.name in ctx.made:
+            continue  # it is up when the interface underneath is, and that is tracked anyway
         if item.name == own:
             ctx.error(f"{what} tracks its own interface {own} anyway; the entry is ignored", item.line)
         elif item.name in result:

@@ -28,7 +28,8 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         vmac = node.maybe("use_vmac")
         if vmac is not None:
             vrid = node.get("virtual_router_id", 0)
-            ctx.made.add(vmac.get("name", f"{ctx.defs.get('vmac_prefix', 'vrrp')}.{vrid}"))
+            name = vmac.get("name", f"{ctx.defs.get('vmac_prefix', 'vrrp')}.{vrid}")
+            ctx.made[name] = node.get("interface", "")
     membership = _membership(ctx, nodes)
     reader = Reader(ctx, tracking)
     instances = []

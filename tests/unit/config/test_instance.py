@@ -133,8 +133,11 @@ def test_dynamic_interfaces_may_come_later() -> None:
 
 
 def test_a_vmac_may_be_named_although_it_does_not_exist_yet() -> None:
-    loaded = instance("use_vmac vip0\ntrack_interface {\nvip0\n}")
-    assert errors(loaded) == []
+    extra = "use_vmac vip0\ntrack_interface {\nvip0\n}\nvirtual_ipaddress_excluded {\n192.0.2.9 dev vip0\n}"
+    assert errors(instance(extra)) == []
+    plan = planned(extra)
+    assert plan.track_interfaces == ()
+    assert plan.excluded_addresses[0].dev == "eth0"
 
 
 def test_one_vrid_per_interface_and_group() -> None:
