@@ -70,7 +70,14 @@ class ProbeEngine:
         """The last probe that ended; `started` 0: none since the target is known. Times are as fine as turns are: about 1 ms."""
 
     def stats(self) -> dict[str, int]:
-        """Counters since start and gauges (`in_flight`, `ready`, `targets`, `sockets`, `cap`, `slot_ns`)."""
+        """Counters since start, and gauges.
+
+        `started`, `succeeded`, `failed`, `timed_out` (part of failed), `local_errors`: probes, also by kind (`tcp_...`,
+        `http_...`). `missed`: intervals that passed while a probe was under way or waited; `superseded`: probes given
+        up for a new order; `reported`: outcomes handed up; `starved`: turns that found `cap` probes in flight and more
+        to start; `recycled`, `sockets_made`: sockets used again and opened; `turns`: of the thread.
+        Gauges: `in_flight`, `ready` (due, not started), `targets`, `sockets` (open), `cap`, `recycling`, `slot_ns`.
+        """
 
     def lateness(self) -> Histogram:
         """How late probes started, counted from the scheduled time (the slot is part of it)."""

@@ -143,6 +143,14 @@ cdef bytes status_bitmap(object ranges):
     return bytes(bits)
 
 
+cdef bint md5_works() noexcept:
+    cdef reply_t reply
+    memset(&reply, 0, sizeof(reply))
+    cdef bint works = reply_begin(&reply, True) == 0
+    reply_free(&reply)
+    return works
+
+
 @final
 cdef class _SocketPool:
     """Owner of one pool_t; kept by the engine for as long as it lives."""
@@ -172,8 +180,8 @@ cdef class _CompiledRecipe:
     """Owner of one recipe_t, and of what that points to."""
 
     cdef recipe_t compiled
-    cdef readonly object recipe
-    cdef object parts
+    cdef object recipe
+    cdef bytes statuses
 
     def __init__(self, recipe, _SocketPool pool, bytes statuses):
         cdef bytes request = recipe.request
@@ -181,8 +189,10 @@ cdef class _CompiledRecipe:
             raise ValueError(f"timeout {recipe.timeout} or deadline {recipe.deadline} is out of range")
         if recipe.digest is not None and len(recipe.digest) != DIGEST_SIZE:
             raise ValueError(f"a digest has {DIGEST_SIZE} octets, not {len(recipe.digest)}")
+        if recipe.digest is not None and not md5_works():
+            raise ValueError("this OpenSSL refuses MD5 (FIPS mode?): a digest cannot be compared")
         self.recipe = recipe
-        self.parts = (request, statuses, recipe.digest, pool)
+        self.statuses = statuses
         address_octets(recipe.address, recipe.port, &self.compiled.address, &self.compiled.address_size)
         self.compiled.timeout = recipe.timeout
         self.compiled.deadline = recipe.deadline

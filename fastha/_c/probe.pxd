@@ -22,7 +22,6 @@ cdef enum:
     GATHER_FINS = 5_000_000  # ns, when it is only peers' FINs that are still to come
     LONGEST = 500_000_000  # ns: the longest sleep, so that the heart beats
     SWEEP = 10  # s between looks at idle sockets
-    SPARE = 16  # idle sockets always kept
     LINGER = 200_000_000  # ns that a peer has for its FIN before the kernel is left to wait for it
     LINGERERS = 1024  # at once
     BACKOFF = 50_000_000  # ns after a local error, doubled up to 32 times that

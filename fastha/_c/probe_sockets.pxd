@@ -14,7 +14,7 @@ from epoll cimport (
     SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, epoll_ctl,
     epoll_event, setsockopt, shutdown, sockaddr, socket, socket_disconnect, socket_reset_on_close,
 )
-from probe cimport CONNECTING, DEVICE, IDLE, LINGER, LINGERERS, LINGERING, SPARE, SWEEP, engine_t, flight_t, pool_t
+from probe cimport CONNECTING, DEVICE, IDLE, LINGER, LINGERERS, LINGERING, SWEEP, engine_t, flight_t, pool_t
 
 
 cdef inline int32_t take_socket(engine_t *engine, pool_t *pool, int *error) noexcept nogil:
@@ -108,12 +108,12 @@ cdef inline int watch(engine_t *engine, int32_t which) noexcept nogil:
     return 0
 
 
-cdef inline void keep(engine_t *engine, int32_t which) noexcept nogil:
-    """Into its pool, for the next probe."""
+cdef inline void keep(engine_t *engine, int32_t which, bint used) noexcept nogil:
+    """Into its pool, for the next probe; `used`: not disconnected yet."""
     cdef flight_t *flight = &engine.flights[which]
     engine.recycled += 1
     flight.phase = IDLE
-    flight.used = 1
+    flight.used = 1 if used else 0
     flight.next = flight.pool.idle
     flight.pool.idle = which
     flight.pool.idle_count += 1
@@ -151,8 +151,7 @@ cdef inline void land(engine_t *engine, int32_t which, bint reset) noexcept nogi
     flight.target = -1
     engine.in_flight -= 1
     if again and (reset or flight.reset_unseen or flight.phase == CONNECTING) and socket_disconnect(flight.fd) == 0:
-        keep(engine, which)
-        flight.used = 0
+        keep(engine, which, False)
     elif again and not reset and engine.lingering < LINGERERS and shutdown(flight.fd, SHUT_WR) == 0:
         flight.phase = LINGERING
         flight.until = engine.now + LINGER
@@ -166,7 +165,7 @@ cdef inline void land(engine_t *engine, int32_t which, bint reset) noexcept nogi
 cdef inline void sweep(engine_t *engine) noexcept nogil:
     """Now and then: close the sockets that nobody has needed since the last time, and those that linger for long."""
     cdef pool_t *pool = engine.pools
-    cdef int32_t which
+    cdef int32_t which, surplus
     for which in range(engine.entries):
         if not engine.lingering:
             break
@@ -177,7 +176,9 @@ cdef inline void sweep(engine_t *engine) noexcept nogil:
         return
     engine.swept = engine.now
     while pool != NULL:
-        while pool.least_idle > SPARE:
+        surplus = pool.least_idle
+        while surplus:
             discard(engine, take_idle(engine, pool))
+            surplus -= 1
         pool.least_idle = pool.idle_count
         pool = pool.next

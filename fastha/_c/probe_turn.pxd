@@ -61,7 +61,7 @@ cdef inline bint harvest(engine_t *engine, int count) noexcept nogil:
             on_event(engine, <int32_t> which, engine.events[i].events)
         elif engine.flights[which].phase == LINGERING and engine.events[i].events & (EPOLLHUP | EPOLLERR):
             engine.lingering -= 1
-            keep(engine, <int32_t> which)
+            keep(engine, <int32_t> which, True)
     return ours
 
 
