@@ -225,9 +225,10 @@ cdef class ProbeEngine:
     cdef engine_t engine
 
     def __cinit__(self, *, int cap=20_000, bint recycle=True):
+        # first of all: __dealloc__ also runs after a refusal, and 0 is somebody else's descriptor
+        self.engine.bell = self.engine.raised = self.engine.epoll = -1
         if cap < 1:
             raise ValueError(f"cap {cap} is not positive")
-        self.engine.bell = self.engine.raised = self.engine.epoll = -1
         self.engine.most = cap
         self.engine.recycling = 1 if recycle else 0
         self.pools, self.statuses, self.recipes = {}, {}, {}

@@ -762,8 +762,11 @@ def test_a_bad_order_does_not_stop_those_before_it(engine: ProbeEngine, serve: C
 
 
 def test_cap_must_be_positive() -> None:
+    before = os.fstat(0)
     with pytest.raises(ValueError, match="cap 0"):
         ProbeEngine(cap=0)
+    gc.collect()
+    assert os.path.samestat(before, os.fstat(0)), "an engine that was refused closes no descriptor of others"
 
 
 def test_interface_file_names_what_there_is() -> None:
