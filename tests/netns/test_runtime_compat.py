@@ -109,7 +109,8 @@ def story(node: Node, directory: Path, words: list[str]) -> tuple[list[str], byt
     """Start, become MASTER, have a priority lowered and raised, a fault and its end, stop; what was told meanwhile."""
     directory.mkdir()
     tell = directory / "tell"
-    tell.write_text(f'#!/bin/sh\n(printf "<%s>" "$@"; echo) >> {directory}/told\n')
+    # One write for the line: scripts of different objects run beside each other.
+    tell.write_text(f'#!/bin/sh\nline=$(printf "<%s>" "$@")\necho "$line" >> {directory}/told\n')
     tell.chmod(0o755)
     (directory / "conf").write_text(CONFIG.format(dir=directory))
     readers = Reader(directory / "all.fifo"), Reader(directory / "vrrp.fifo")
