@@ -30,6 +30,7 @@ class Machine:
     hosts: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/sbin:/usr/bin"})
     name: str = "lvs1.example.net"
+    namespaces: frozenset[str] = frozenset()
     links: dict[str, str] = field(default_factory=dict)
     """Symbolic links: path -> path."""
 
@@ -74,6 +75,9 @@ class Machine:
 
     def interfaces(self) -> Mapping[str, Interface]:
         return {name: Interface(name, loopback=name == "lo", multicast=name != "lo") for name in self.names}
+
+    def has_namespace(self, name: str) -> bool:
+        return name in self.namespaces
 
     def user(self, name: str) -> User | None:
         return self.users.get(name)

@@ -15,7 +15,7 @@ def config_test(options: Namespace) -> int:
     """Report every finding to stderr, or append them to the file named; keepalived's exit code of the test."""
     config, report_to = options.config, options.config_test
     try:
-        loaded = Reading(config, config_id=options.config_id, namespace=options.namespace)()
+        loaded = Reading(config, config_id=options.config_id, namespace=options.namespace, only_test=True)()
     except OSError as error:
         print(f"fastha: {error}", file=sys.stderr)
         return 1

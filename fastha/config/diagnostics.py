@@ -127,6 +127,12 @@ class Report:
             )
         self._found.append((order, found))
 
+    def only_notes(self) -> None:
+        """Nothing found so far counts: errors become notes."""
+        self._found = [
+            (order, replace(found, severity=Severity.NOTE, exit_code=Exit.GOOD)) for order, found in self._found
+        ]
+
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """In the order of the lines they are about; those about no line come last."""

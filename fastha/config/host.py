@@ -60,6 +60,9 @@ class Host(Protocol):
 
     def interfaces(self) -> Mapping[str, Interface]: ...
 
+    def has_namespace(self, name: str) -> bool:
+        """Whether there is a network namespace of that name."""
+
     def user(self, name: str) -> User | None: ...
 
     def group(self, name: str) -> int | None:

@@ -43,14 +43,17 @@ class Loaded:
     needs_checker: bool = False
 
 
-def load(path: str, host: Host, *, config_id: str | None = None, log_detail: bool = False) -> Loaded:
+def load(
+    path: str, host: Host, *, config_id: str | None = None, namespace: str | None = None, log_detail: bool = False
+) -> Loaded:
     """Read `path` with everything it includes and judge it. Never raises for what stands in a file.
 
     `config_id` (option -i) is what `@id` conditions compare with; by default the host name up to the first dot.
+    `namespace` (option -s) is the network namespace it is for, whatever the file says.
     `log_detail` (option -D) goes into the Plan.
     """
     with _uncollected():
-        return _load(path, host, config_id, log_detail=log_detail)
+        return _load(path, host, config_id, namespace, log_detail=log_detail)
 
 
 @contextmanager
@@ -66,7 +69,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: str, host: Host, config_id: str | None, *, log_detail: bool) -> Loaded:
+def _load(path: str, host: Host, config_id: str | None, namespace: str | None, *, log_detail: bool) -> Loaded:
     report = Report()
     source = Preprocessor(host, config_id or host.hostname().partition(".")[0], report)
     try:
@@ -82,6 +85,7 @@ def _load(path: str, host: Host, config_id: str | None, *, log_detail: bool) -> 
     notes = _pending_notes(parser.pending, report)
     ctx = Context(host, report, root)
     plan = _plan(ctx, log_detail=log_detail)
+    _judge_namespace(ctx, namespace)
     return Loaded(
         plan=plan,
         diagnostics=report.diagnostics,
@@ -93,6 +97,20 @@ def _load(path: str, host: Host, config_id: str | None, *, log_detail: bool) -> 
             root.blocks(path) for path in ("vrrp_instance", "static_ipaddress", "static_routes", "static_rules")
         ),
         needs_checker=bool(root.blocks("virtual_server")),
+    )
+
+
+def _judge_namespace(ctx: Context, asked: str | None) -> None:
+    """A namespace that is not there: keepalived's processes cannot enter it and read nothing, and the test is good."""
+    name = asked or ctx.root.maybe("net_namespace")
+    if name is None or ctx.host.has_namespace(name):
+        return
+    ctx.report.only_notes()
+    ctx.report.note(
+        f"there is no network namespace '{name}' here: keepalived reads nothing then, and its test ends with 0; "
+        "what else is said is what it would find",
+        None if asked else ctx.root.line_of("net_namespace"),
+        1,
     )
 
 

@@ -98,8 +98,14 @@ class Preprocessor:
             return False
         return True
 
-    def _hard(self, text: str, file: SourceFile, number: int, body: list[str]) -> str | None:
-        """A line that needs more than splitting. Returns the name of a definition that goes on in the next lines."""
+    def _hard(
+        self, text: str, file: SourceFile, number: int, body: list[str], *, expanded: bool = False
+    ) -> str | None:
+        """A line that needs more than splitting. Returns the name of a definition that goes on in the next lines.
+
+        `expanded`: it stands for a reference, as the first line of what was defined; that one is no definition itself,
+        though the further lines may be.
+        """
         for _ in range(MAX_NESTING):
             if text.startswith("@"):
                 head, *rest = text.split(None, 1)
@@ -107,7 +113,7 @@ class Preprocessor:
                 if not rest or (head[2 if negated else 1 :] == self._config_id) == negated:
                     return None
                 text = rest[0]
-            definition = DEFINITION.match(text)
+            definition = None if expanded else DEFINITION.match(text)
             if definition:
                 del body[:]
                 if _continues(definition[2], body):
@@ -119,13 +125,14 @@ class Preprocessor:
                 return None
             if "$" not in text:
                 break
-            expanded = self._definitions.expand(text, file.directory)
-            if len(expanded) > 1:
-                self._nested(expanded, file, number, body)
+            lines = self._definitions.expand(text, file.directory)
+            if len(lines) > 1:
+                self._nested(lines, file, number, body, expanded=True)
                 return None
-            if expanded[0] == text:
+            if lines[0] == text:
                 break
-            text = strip_comment(expanded[0]).strip()
+            text = strip_comment(lines[0]).strip()
+            expanded = True
         self._statement(text, file, number)
         return None
 
@@ -135,8 +142,10 @@ class Preprocessor:
         except ValueError as error:
             self._complain(f"{error}; the line is ignored")
 
-    def _nested(self, lines: Iterable[str], file: SourceFile, number: int, body: list[str]) -> None:
-        """The lines that came out of one line."""
+    def _nested(
+        self, lines: Iterable[str], file: SourceFile, number: int, body: list[str], *, expanded: bool = False
+    ) -> None:
+        """The lines that came out of one line; `expanded`, see `_hard`, holds for the first of them."""
         if self._nesting >= MAX_NESTING:
             self._complain(f"definitions are nested deeper than {MAX_NESTING}; is one part of itself?")
             return
@@ -146,7 +155,8 @@ class Preprocessor:
                 if len(self.lines) > MAX_LINES:
                     self._complain(f"more than {MAX_LINES} lines; the rest is ignored")
                     break
-                self._hard(strip_comment(line).strip(), file, number, body)
+                self._hard(strip_comment(line).strip(), file, number, body, expanded=expanded)
+                expanded = False
         finally:
             self._nesting -= 1
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fastha.config.host import FileInfo, Interface, User
 from fastha.model.net import Address, parse_address
+from fastha.system import netns
 
 SYS_NET = Path("/sys/class/net")
 IFF_UP, IFF_LOOPBACK, IFF_MULTICAST = 0x1, 0x8, 0x1000
@@ -76,6 +77,9 @@ class SystemHost:
                 mtu=int(_text(attributes / "mtu", "1500")),
             )
         return result
+
+    def has_namespace(self, name: str) -> bool:
+        return netns.exists(name)
 
     def user(self, name: str) -> User | None:
         try:

@@ -8,6 +8,11 @@ _CLONE_NEWNET: Final = 0x40000000
 _DIR: Final = "/run/netns"
 
 
+def exists(name: str) -> bool:
+    """Whether `ip netns` knows a network namespace of that name."""
+    return "\0" not in name and os.path.exists(os.path.join(_DIR, name))
+
+
 def enter(name: str) -> None:
     """Go into the network namespace that `ip netns` calls `name`. OSError, saying which, when that cannot be."""
     path = os.path.join(_DIR, name)

@@ -29,6 +29,8 @@ class VirtualKey:
     fwmark: int = 0
     group: str = ""
     marked: bool = False
+    mixed: bool = False
+    """An entry of a group that has addresses as well as marks."""
 
 
 def _address(r: Reading, at: int, what: str) -> Any:

@@ -121,9 +121,10 @@ def _keys(ctx: Context, node: Node, groups: dict[str, list[GroupEntry]]) -> list
         ctx.error(f"there is no virtual_server_group '{key.group}'; the virtual server is dropped", node.line, 2)
         return []
     keys: list[VirtualKey] = []
+    mixed = any(entry.fwmark is None for entry in entries)
     for entry in entries:
         if entry.fwmark is not None:
-            keys.append(VirtualKey(fwmark=entry.fwmark, marked=True, group=key.group))
+            keys.append(VirtualKey(fwmark=entry.fwmark, marked=True, group=key.group, mixed=mixed))
             continue
         keys += [VirtualKey(address=a, port=entry.port, group=key.group) for a in _addresses(ctx, entry)]
     return keys
@@ -244,7 +245,7 @@ class _Service:
 
     def _protocol(self) -> None:
         if self.marked:
-            if self.protocol != "NONE" and not self.key.group:
+            if self.protocol != "NONE" and not self.key.mixed:
                 self.error("a firewall mark has no protocol; it is ignored", "protocol")
             self.protocol = "NONE"
         elif self.protocol == "NONE":

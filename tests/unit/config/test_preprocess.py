@@ -54,8 +54,12 @@ def test_a_definition_of_several_lines_is_several_lines() -> None:
 
 
 def test_definitions_inside_a_definition_take_effect_in_order() -> None:
-    text = "$ONE=x $ID\n$ALL=\\\n$ID=1 \\\n$ONE \\\n$ID=2 \\\n$ONE\n$ALL\n"
-    assert lines(text) == ["x 1", "x 2"]
+    text = "$ONE=x $ID\n$ALL=\\\ny \\\n$ID=1 \\\n$ONE \\\n$ID=2 \\\n$ONE\n$ALL\n"
+    assert lines(text) == ["y", "x 1", "x 2"]
+
+
+def test_the_first_line_of_what_is_defined_is_no_definition() -> None:
+    assert lines("$ALL=\\\n$ID=1 \\\nx ${ID}\n$ALL\n") == ["$ID=1", "x $", "{", "ID", "}"]
 
 
 @pytest.mark.parametrize(
