@@ -10,7 +10,6 @@ from fastha.checks.engine import ModelProbes, Outcome
 from fastha.checks.recipes import Kind, ProbeOrder, Recipe, Report, Verdict
 from fastha.lvs.notices import Notice
 from fastha.lvs.reconcile import reconcile
-from fastha.lvs.table import Entry, Op, Operation, ServiceKey, Table
 from fastha.lvs.wanted import wanted_table
 from fastha.model.net import Address
 from fastha.model.plan import (
@@ -25,6 +24,7 @@ from fastha.model.plan import (
     Url,
     VirtualServer,
 )
+from fastha.model.table import Entry, Op, Operation, ServiceKey, Table
 from fastha.model.units import S
 from fastha.process.director import Director
 

@@ -9,8 +9,8 @@ long as the kernel's table (/run), and the next process knows: ours = wanted + j
 
 from collections.abc import Iterable
 
-from fastha.lvs.table import ServiceKey
 from fastha.model.net import Family, family_of, parse_address
+from fastha.model.table import ServiceKey
 
 _HEAD = "# services this host's fastha has put into the kernel; do not edit\n"
 _PROTOCOLS = ("TCP", "UDP", "SCTP")

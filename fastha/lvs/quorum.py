@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fastha.lvs.notices import Notice, quorum_mail, server_notice, service_notice
-from fastha.lvs.table import DestinationKey, ServiceKey
 from fastha.model.plan import RealServer, VirtualServer
+from fastha.model.table import DestinationKey, ServiceKey
 
 WEIGHT_MAX: Final = 2147483647
 """The kernel's weight is a signed 32-bit number."""

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
-from fastha.lvs.table import Destination, DestinationKey, Entry, Op, Operation, Service, ServiceKey, Table
 from fastha.model.plan import Forwarding, Method, TunnelType
+from fastha.model.table import Destination, DestinationKey, Entry, Op, Operation, Service, ServiceKey, Table
 
 _NO_NETMASK: Final = 0xFFFFFFFF
 

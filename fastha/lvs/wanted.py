@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from fastha.lvs.quorum import Pool, Server, clamp_weight
-from fastha.lvs.table import Destination, DestinationKey, Entry, Service, Table
 from fastha.model.plan import Method, RealServer, VirtualServer
+from fastha.model.table import Destination, DestinationKey, Entry, Service, Table
 
 SORRY_WEIGHT = 1
 

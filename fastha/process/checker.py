@@ -17,10 +17,10 @@ from fastha.checks.actions import Probe, RunScript
 from fastha.checks.recipes import Kind, ProbeOrder, Report, Verdict
 from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
-from fastha.lvs.table import Plane
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan
 from fastha.model.snapshot import CheckerSnapshot
+from fastha.model.table import Plane
 from fastha.model.units import Ns, S
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.describe import Describer

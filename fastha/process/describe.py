@@ -8,9 +8,9 @@ from fastha.checks.life import Checker, HttpChecker, MiscChecker
 from fastha.checks.recipes import LastProbe
 from fastha.checks.words import result_words
 from fastha.lvs.quorum import Pool, Server
-from fastha.lvs.table import Entry
 from fastha.model.net import host_port
 from fastha.model.snapshot import CheckSnapshot, RealServerSnapshot, VirtualServerSnapshot
+from fastha.model.table import Entry
 from fastha.model.units import Ns, S
 
 

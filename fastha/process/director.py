@@ -24,9 +24,9 @@ from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import result_words
 from fastha.lvs.notices import Notice, server_name
 from fastha.lvs.quorum import Pool, Server, pools_by_key
-from fastha.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, RealServer, VirtualServer
+from fastha.model.table import DestinationKey, Entry, ServiceKey, Table
 from fastha.model.units import Ns
 
 Order = Probe | RunScript | Drop

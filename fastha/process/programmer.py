@@ -14,8 +14,8 @@ from typing import Final
 from fastha.lvs.journal import decode_journal, encode_journal
 from fastha.lvs.quorum import Pool
 from fastha.lvs.reconcile import destination_operation, execute, ordered, reconcile, service_operations
-from fastha.lvs.table import DestinationKey, Op, Operation, Plane, Refusal, ServiceKey, Table
 from fastha.lvs.wanted import wanted_destination, wanted_entry, wanted_table
+from fastha.model.table import DestinationKey, Op, Operation, Plane, Refusal, ServiceKey, Table
 from fastha.model.units import Ns, S
 
 Touched = dict[ServiceKey, set[DestinationKey] | None]

@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
-from fastha.lvs.table import Entry, Op, Operation, Refusal, Table
 from fastha.model.plan import Forwarding
+from fastha.model.table import Entry, Op, Operation, Refusal, Table
 from fastha.system.netlink import AnswersLost, NetlinkSocket, Refused, generic_family
 from fastha.wire import ipvs as wire
 
@@ -81,7 +81,7 @@ class IpvsPlane:
     # ------------------------------------------------------------------------------------------ read
 
     def read(self) -> Table:
-        """See `lvs.table.Plane`. What another program made and this one has no words for is left out of the table and
+        """See `model.table.Plane`. What another program made and this one has no words for is left out of the table and
         told in `not_understood`."""
         table: Table = {}
         self.not_understood = []
@@ -104,7 +104,7 @@ class IpvsPlane:
         return table
 
     def read_timeouts(self) -> tuple[int, int, int]:
-        """See `lvs.table.Plane`."""
+        """See `model.table.Plane`."""
         return wire.decode_timeouts(self._socket.ask(self._family, wire.encode_get_timeouts()))
 
     def read_daemons(self) -> list[wire.SyncDaemon]:
@@ -114,7 +114,7 @@ class IpvsPlane:
     # ----------------------------------------------------------------------------------------- change
 
     def apply(self, operations: list[Operation]) -> list[Refusal]:
-        """See `lvs.table.Plane`."""
+        """See `model.table.Plane`."""
         refusals: list[Refusal] = []
         sendable, payloads = _encoded(operations, refusals)
         refused = self._send(payloads)
@@ -146,11 +146,11 @@ class IpvsPlane:
             return refused
 
     def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None:
-        """See `lvs.table.Plane`. OSError when the kernel refuses."""
+        """See `model.table.Plane`. OSError when the kernel refuses."""
         self._socket.do(self._family, wire.encode_timeouts(tcp, tcpfin, udp))
 
     def flush(self) -> None:
-        """See `lvs.table.Plane`. OSError when the kernel refuses."""
+        """See `model.table.Plane`. OSError when the kernel refuses."""
         self._socket.do(self._family, wire.encode_flush())
 
     def start_daemon(self, daemon: wire.SyncDaemon) -> None:

@@ -14,8 +14,8 @@ import subprocess
 from collections.abc import Iterable
 from typing import Final
 
-from fastha.lvs.table import Entry, Op, Operation, Refusal, ServiceKey, Table
 from fastha.model.net import Family
+from fastha.model.table import Entry, Op, Operation, Refusal, ServiceKey, Table
 from fastha.system.netlink import NETLINK_NETFILTER, AnswersLost, NetlinkSocket
 from fastha.wire import netfilter, nftlisting
 from fastha.wire import nftables as wire
@@ -69,7 +69,7 @@ class NftablesPlane:
     # ------------------------------------------------------------------------------------------ read
 
     def read(self) -> Table:
-        """See `lvs.table.Plane`: the services of our own table, as the kernel has them. Connections are not counted."""
+        """See `model.table.Plane`: the services of our own table, as the kernel has them; connections are not counted."""
         self._refresh()
         return {at: Entry(entry.service, dict(entry.destinations)) for at, entry in self._table.items()}
 
@@ -97,7 +97,7 @@ class NftablesPlane:
     # ----------------------------------------------------------------------------------------- change
 
     def apply(self, operations: list[Operation]) -> list[Refusal]:
-        """See `lvs.table.Plane`."""
+        """See `model.table.Plane`."""
         if not operations:
             return []
         self._refresh()
@@ -174,7 +174,7 @@ class NftablesPlane:
             self._netlink.batch(netfilter.DELETE_FLOW, payloads)
 
     def read_timeouts(self) -> tuple[int, int, int]:
-        """See `lvs.table.Plane`; there are none."""
+        """See `model.table.Plane`; there are none."""
         return 0, 0, 0
 
     def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None:
@@ -186,7 +186,7 @@ class NftablesPlane:
             )
 
     def flush(self) -> None:
-        """See `lvs.table.Plane`; our own table only, others are none of a load balancer's business."""
+        """See `model.table.Plane`; our own table only, others are none of a load balancer's business."""
         error = self._transact({}, ())
         if error:
             raise OSError(errno.EIO, f"nft cannot delete our table: {error}")

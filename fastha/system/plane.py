@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from fastha.lvs.quorum import service_key
-from fastha.lvs.table import Destination, Operation, Plane, Refusal, Table
 from fastha.lvs.wanted import wanted_service
 from fastha.model.plan import CheckerPlan, PlaneChoice, RealServer, VirtualServer
+from fastha.model.table import Destination, Operation, Plane, Refusal, Table
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.nftables import NftablesPlane
 from fastha.wire.nftables import approximation, server_obstacle, service_obstacle

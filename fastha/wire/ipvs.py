@@ -1,4 +1,4 @@
-"""IPVS messages of generic netlink, by plain `struct`: `lvs.table` values <-> octets.
+"""IPVS messages of generic netlink, by plain `struct`: `model.table` values <-> octets.
 
 Commands and attributes are those of linux/ip_vs.h. What is encoded here is the payload behind the netlink header:
 `wire.netlink.frame` and `system.netlink` add that. Host order, but for addresses, ports and IPv4 masks.
@@ -13,9 +13,9 @@ from struct import Struct, pack, unpack
 from struct import error as struct_error
 from typing import Final
 
-from fastha.lvs.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.model.net import Address, Family, packed, unpacked
 from fastha.model.plan import Forwarding, Method, TunnelType
+from fastha.model.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.wire.netlink import GENERIC_HEADER, attribute, attributes, generic
 
 FAMILY_NAME: Final = "IPVS"

@@ -31,9 +31,9 @@ from ipaddress import IPv6Network
 from typing import Final
 from zlib import crc32
 
-from fastha.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.model.net import Address, Family
 from fastha.model.plan import Forwarding
+from fastha.model.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.wire.slots import places, turns
 
 TABLE: Final = "inet fastha_lvs"

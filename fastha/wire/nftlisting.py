@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from fastha.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.model.net import Address, Family, parse_address
+from fastha.model.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.wire.nftables import (
     FAMILIES,
     LAYOUT,

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fastha.lvs.table import DestinationKey, ServiceKey
 from fastha.model.net import Address, Family
+from fastha.model.table import DestinationKey, ServiceKey
 
 CLONE_NEWNET: Final = 0x40000000
 VIP: Final[dict[Family, Address]] = {4: Address("10.90.9.1"), 6: Address("fd90:9::1")}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fastha.lvs.reconcile import reconcile, settled_method, settled_service
-from fastha.lvs.table import Destination, DestinationKey, Entry, Plane, Service, ServiceKey, Table
 from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method, TunnelType
+from fastha.model.table import Destination, DestinationKey, Entry, Plane, Service, ServiceKey, Table
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.nftables import NftablesPlane
 from tests.kernel.bed import Bed

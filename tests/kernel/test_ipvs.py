@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from fastha.lvs.reconcile import reconcile
-from fastha.lvs.table import Destination, DestinationKey, Entry, Op, Operation, Service, ServiceKey, Table
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, Forwarding, Method, PlaneChoice, TunnelType
+from fastha.model.table import Destination, DestinationKey, Entry, Op, Operation, Service, ServiceKey, Table
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.plane import open_plane
 from fastha.wire.ipvs import SyncDaemon
@@ -290,7 +290,7 @@ def test_a_plane_belongs_to_its_namespace(ipvs: IpvsPlane) -> None:
     """Made inside another network namespace it sees that one's table, and goes on seeing it outside."""
     make(ipvs, {WEB: EVERYTHING[WEB]})
     program = (
-        "from fastha.system.ipvs import IpvsPlane; from fastha.lvs.table import *\n"
+        "from fastha.system.ipvs import IpvsPlane; from fastha.model.table import *\n"
         "plane = IpvsPlane(); assert plane.read() == {}\n"
         "assert plane.apply([Operation(Op.ADD_SERVICE, ServiceKey(4, 5), Service())]) == []\n"
         "print([str(at) for at in plane.read()])"

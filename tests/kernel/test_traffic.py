@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import pytest
 
 from fastha.lvs.reconcile import reconcile
-from fastha.lvs.table import Destination, DestinationKey, Entry, Op, Operation, Plane, Service, ServiceKey, Table
 from fastha.model.net import Family
+from fastha.model.table import Destination, DestinationKey, Entry, Op, Operation, Plane, Service, ServiceKey, Table
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.nftables import NftablesPlane
 from tests.kernel.bed import VIP, Bed, say, server, service

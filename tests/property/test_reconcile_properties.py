@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from fastha.lvs.journal import decode_journal, encode_journal
 from fastha.lvs.reconcile import execute, reconcile, same_destination, same_service
-from fastha.lvs.table import Destination, DestinationKey, Entry, Op, Service, ServiceKey, Table
 from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method
+from fastha.model.table import Destination, DestinationKey, Entry, Op, Service, ServiceKey, Table
 from tests.check_builders import ModelKernel
 
 services = st.builds(

@@ -1,8 +1,8 @@
 """The checker's part of the Snapshot."""
 
 from fastha.checks.recipes import LastProbe, Verdict
-from fastha.lvs.table import Destination, Entry, Service
 from fastha.model.snapshot import RealServerSnapshot, VirtualServerSnapshot
+from fastha.model.table import Destination, Entry, Service
 from fastha.model.units import S
 from fastha.process.describe import Describer
 from tests.check_builders import REFUSED, Lab, http, misc, plan, rs, tcp, vs

@@ -10,9 +10,9 @@ import pytest
 from fastha.checks.engine import Outcome
 from fastha.checks.recipes import Verdict
 from fastha.lvs.quorum import Pool, Server, clamp_weight
-from fastha.lvs.table import Destination, DestinationKey, Entry, Operation, Service
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, Command, Forwarding, Method, VirtualServer
+from fastha.model.table import Destination, DestinationKey, Entry, Operation, Service
 from fastha.model.units import S
 from tests.check_builders import OK, REFUSED, Lab, http, misc, plan, rs, tcp, told, vs
 

@@ -1,8 +1,8 @@
 """The journal of our services."""
 
 from fastha.lvs.journal import decode_journal, encode_journal
-from fastha.lvs.table import ServiceKey
 from fastha.model.net import Address
+from fastha.model.table import ServiceKey
 
 KEYS = {
     ServiceKey(4, 0, "TCP", Address("10.0.0.1"), 80),

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from fastha.lvs.reconcile import execute, reconcile, same_destination, same_service
-from fastha.lvs.table import Destination, DestinationKey, Entry, Op, Operation, Service, ServiceKey
 from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method, TunnelType
+from fastha.model.table import Destination, DestinationKey, Entry, Op, Operation, Service, ServiceKey
 
 KEY = ServiceKey(4, 0, "TCP", Address("10.0.0.1"), 80)
 OTHER = KEY._replace(port=81)

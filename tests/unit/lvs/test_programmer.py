@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fastha.lvs.journal import decode_journal
-from fastha.lvs.table import DestinationKey, Entry, Op, Operation, Refusal, Service, ServiceKey, Table
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan
+from fastha.model.table import DestinationKey, Entry, Op, Operation, Refusal, Service, ServiceKey, Table
 from fastha.model.units import S
 from fastha.process.director import Director
 from fastha.process.programmer import CHECK_EVERY, JournalFile, Programmer

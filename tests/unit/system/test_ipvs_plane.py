@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fastha.lvs.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.model.net import Address
 from fastha.model.plan import Method
+from fastha.model.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.netlink import AnswersLost, Refused
 from fastha.wire import ipvs as wire

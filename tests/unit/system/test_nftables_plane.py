@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from fastha.lvs.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method
+from fastha.model.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.system import nftables as module
 from fastha.system.nftables import NftablesPlane
 from fastha.wire.netfilter import Flow

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fastha.lvs.table import Op, Operation, Service, ServiceKey
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, Forwarding, Method, PlaneChoice, RealServer, VirtualServer
+from fastha.model.table import Op, Operation, Service, ServiceKey
 from fastha.system import plane as module
 from fastha.system.plane import NonePlane, obstacles, open_plane
 

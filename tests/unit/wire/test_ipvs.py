@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pyroute2.netlink.generic.ipvs import ipvsmsg
 
-from fastha.lvs.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method, TunnelType
+from fastha.model.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
 from fastha.wire import ipvs, netlink
 
 pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="the captures are of a little-endian machine")

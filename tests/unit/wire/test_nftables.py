@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastha.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.model.net import Address, parse_address
+from fastha.model.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.wire import nftlisting
 from fastha.wire.nftables import chain_name, rehearsal, share, transaction
 
