@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from typing import TextIO
 
 from fastha.cli.reading import Reading
-from fastha.config.diagnostics import Exit, Severity
+from fastha.config.diagnostics import Diagnostic, Severity, exit_code, render_json
 from fastha.model.plan import Plan, PlaneChoice
 from fastha.system.plane import obstacles
 
 
 def config_test(options: Namespace) -> int:
-    """Report every finding to stderr, or append them to the file named; keepalived's exit code of the test."""
+    """Report every finding to stderr (as JSON: to stdout), or append them to the file named; keepalived's exit code."""
     config, report_to = options.config, options.config_test
     try:
         loaded = Reading(config, config_id=options.config_id, namespace=options.namespace, only_test=True)()
@@ -27,19 +27,24 @@ def config_test(options: Namespace) -> int:
             except OSError as error:
                 print(f"{report_to}: {error.strerror}", file=sys.stderr)
                 return 1
-        findings = [finding.text() for finding in loaded.diagnostics]
-        impossible = _impossible(options.lvs_plane, loaded.plan)
-        findings += [f"error: lvs_plane nftables: {text}" for text in impossible]
-        for text in findings:
-            print(text, file=out)
-        errors = sum(each.severity is Severity.ERROR for each in loaded.diagnostics) + len(impossible)
+        findings = [*loaded.diagnostics, *_impossible(options.lvs_plane, loaded.plan)]
+        code = exit_code(findings)
+        if options.format == "json":
+            print(render_json(config, code, findings).decode(), file=sys.stdout if report_to == "-" else out)
+            return code
+        for finding in findings:
+            print(finding.text(), file=out)
+        errors = sum(each.severity is Severity.ERROR for each in findings)
         if errors:
             print(f"{config}: {errors} error{'s' if errors > 1 else ''}", file=out)
-    return loaded.exit_code or (int(Exit.ERRORS) if impossible else 0)
+    return code
 
 
-def _impossible(asked: str | None, plan: Plan | None) -> list[str]:
+def _impossible(asked: str | None, plan: Plan | None) -> list[Diagnostic]:
     """What the nftables plane could not do, when it is asked for by name; a test judges the file, not the machine."""
     if plan is None or (asked or plan.checker.lvs_plane) != PlaneChoice.NFTABLES:
         return []
-    return list(obstacles(plan.checker.virtual_servers))
+    return [
+        Diagnostic(severity=Severity.ERROR, message=f"lvs_plane nftables: {text}")
+        for text in obstacles(plan.checker.virtual_servers)
+    ]

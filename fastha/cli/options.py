@@ -69,6 +69,9 @@ def daemon_parser(called: str) -> Parser:
         metavar="LOG",
         help="test the configuration, report to stderr (or, with --config-test=LOG, append to LOG), and end",
     )
+    parser.add_argument(
+        "--format", choices=["text", "json"], default="text", help="how the findings of a test are told; json to stdout"
+    )
     only = parser.add_mutually_exclusive_group()
     only.add_argument("-P", "--vrrp", action="store_true", help="VRRP only, no virtual servers")
     only.add_argument("-C", "--check", action="store_true", help="virtual servers only, no VRRP")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
 from fastha.config.diagnostics import Exit, Report, closest
+from fastha.config.hints import comment_mark
 from fastha.config.source import Line
 from fastha.model.net import Family, family_of, parse_address
 from fastha.model.units import S
@@ -63,6 +64,8 @@ class Argument:
     required: str = "fatal"
     pure: ClassVar[bool] = True
     """Equal lines have equal values, so that one reading serves all."""
+    free: ClassVar[bool] = False
+    """Any text will do, so that nothing else would show that a comment sign cut it."""
 
     def read(self, r: Reading) -> Any:
         """The value of the whole line."""
@@ -80,10 +83,13 @@ class Argument:
     def missing(self, r: Reading) -> Any:
         """What a line without the argument means."""
         message = f"'{r.words[0]}' needs a value: {self.describe()}"
+        mark = comment_mark(r.line.file.physical(r.line.number))
+        hint = f"from '{mark}' on it is a comment; put the value in double quotes if it begins with one" if mark else ""
         if self.required == "note":
-            r.note(message, 0)
+            r.note(message, 0, suggestion=hint)
         else:
-            r.error(message, 0, exit_code=Exit.MISSING_ARGUMENT if self.required == "fatal" else Exit.ERRORS)
+            code = Exit.MISSING_ARGUMENT if self.required == "fatal" else Exit.ERRORS
+            r.error(message, 0, suggestion=hint, exit_code=code)
         return DROP
 
 
@@ -256,6 +262,7 @@ class Text(Argument):
     further: Literal["", "note", "error"] = ""
     """What further words are: passed over, passed over and remarked on, or an error that costs the line."""
     omitted: Any = None
+    free: ClassVar[bool] = True
 
     def read(self, r: Reading) -> Any:
         if len(r.words) < 2 and not self.required:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastha.config.arguments import DROP, Reading
 from fastha.config.diagnostics import Report, closest
+from fastha.config.hints import LeftOpen, cut_by_comment, left_open
 from fastha.config.lines import LINE_READERS, TRACK_READERS, AddressLine
 from fastha.config.schema.entry import Block, Repeat, Status, Word
 from fastha.config.schema.lines import ADDRESS_LINE
@@ -36,6 +37,8 @@ class Parser:
         self._memo: dict[str, dict[int, tuple[str, Any]]] = {path: {} for path in BLOCKS}
         self._named: set[tuple[str, Any]] = set()
         self._suggestions: dict[tuple[str, str], str] = {}
+        self._open_block: LeftOpen | None = None
+        self._looked = False
 
     def parse(self) -> Node:
         """The root with everything in it."""
@@ -76,23 +79,54 @@ class Parser:
                 self._setting(node, word, line, memo)
         self._at = at
         if nested:
-            self._report.error(f"the '}}' of '{node.line.words[0]}' is missing at the end of the file", node.line)
+            self._missing_brace(node.line)
         return True
+
+    def _missing_brace(self, opening: Line) -> None:
+        """A block is still open at the end of the file."""
+        found = self._left_open()
+        self._report.error(
+            f"the '}}' of '{opening.words[0]}' is missing at the end of the file",
+            opening,
+            suggestion=_told(found) if found and found.opening is not opening else "",
+        )
+
+    def _left_open(self) -> LeftOpen | None:
+        """The block that probably lacks its brace, looked for once."""
+        if not self._looked:
+            self._looked = True
+            self._open_block = left_open(self._lines)
+        return self._open_block
 
     def _unknown(self, node: Node, line: Line) -> None:
         name = line.words[0]
         message = f"unknown keyword '{name}' in {_place(node.block)}"
         if self._next_is(OPEN):
             message += f"; {LOST}"
-        self._report.error(message, line, 0, suggestion=self._suggest(node.block, name))
+        self._report.error(message, line, 0, suggestion=self._suggest(node, name))
 
-    def _suggest(self, block: Block, name: str) -> str:
+    def _suggest(self, node: Node, name: str) -> str:
+        block = node.block
         key = (block.path, name)
         if key not in self._suggestions:
             if len(self._suggestions) >= MAX_SUGGESTIONS:
                 return ""
-            self._suggestions[key] = _elsewhere(name) or closest(name, block.index)
+            self._suggestions[key] = self._elsewhere(node, name) or closest(name, block.index)
         return self._suggestions[key]
+
+    def _elsewhere(self, node: Node, name: str) -> str:
+        """Where a word does belong, and why it may be here."""
+        places = [block.path for block in BLOCKS.values() if name in block.index]
+        if not places:
+            return ""
+        where = ", ".join("the root" if path == ROOT.path else path for path in places[:4])
+        text = f"'{name}' belongs into {where}"
+        if node.block is ROOT:
+            return f"{text}; is there a '}}' too many before it?"
+        found = self._left_open()
+        if found is not None:
+            return f"{text}; {_told(found)}"
+        return f"{text}; is the '}}' of '{node.line.words[0]}' (line {node.line.number}) missing?"
 
     def _next_is(self, brace: list[str]) -> bool:
         return self._at < len(self._lines) and self._lines[self._at].words is brace
@@ -103,6 +137,8 @@ class Parser:
         if not self._welcome(node, word, reading):
             return
         value = word.arguments.read(reading)
+        if word.arguments.free:
+            self._cut(line)
         if value is DROP:
             return
         setting = word.setting
@@ -117,6 +153,18 @@ class Parser:
         free = word.after is None and not word.settled and word.repeat is Repeat.LAST and word.arguments.pure
         if free and not reading.complained:
             memo[id(line.words)] = (setting, value)
+
+    def _cut(self, line: Line) -> None:
+        """Remarks on a value that a comment sign ends."""
+        physical = line.file.physical(line.number)
+        mark = cut_by_comment(physical) if "#" in physical or "!" in physical else ""
+        if mark and len(line.words) > 1:
+            self._report.note(
+                f"the value ends before '{mark}', which begins a comment",
+                line,
+                len(line.words) - 1,
+                suggestion=f"if '{mark}' belongs to it, put the value in double quotes or write \\{mark}",
+            )
 
     def _welcome(self, node: Node, word: Word, reading: Reading) -> bool:
         """Whether the word may be here, now; what is worth saying about it is said."""
@@ -178,7 +226,7 @@ class Parser:
                 depth -= 1
                 if not depth:
                     return
-        self._report.error(f"the '}}' of '{opening.words[0]}' is missing at the end of the file", opening)
+        self._missing_brace(opening)
 
     def _items(self, node: Node) -> None:
         """The lines of a block of lines."""
@@ -198,7 +246,7 @@ class Parser:
                 node.items.extend(item)
             elif item is not DROP:
                 node.items.append(item)
-        self._report.error(f"the '}}' of '{node.line.words[0]}' is missing at the end of the file", node.line)
+        self._missing_brace(node.line)
 
     def _pending_options(self, item: AddressLine) -> None:
         """Words of an address line that are not yet in effect."""
@@ -212,10 +260,6 @@ def _place(block: Block) -> str:
     return "the file" if block is ROOT else block.path
 
 
-def _elsewhere(name: str) -> str:
-    """Where a word does belong."""
-    places = [block.path for block in BLOCKS.values() if name in block.index]
-    if not places:
-        return ""
-    where = ", ".join("the root" if path == ROOT.path else path for path in places[:4])
-    return f"'{name}' belongs into {where}; is a '}}' missing or one too many?"
+def _told(found: LeftOpen) -> str:
+    closing = f": the '}}' of line {found.closing.number} stands too far left for it" if found.closing else ""
+    return f"'{found.opening.words[0]}' (line {found.opening.number}) seems to be left open{closing}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from fastha.config.diagnostics import Exit, Report
 from fastha.config.expand import DEFINITION, MAX_LINE, Definitions
+from fastha.config.hints import look_alikes
 from fastha.config.host import Host
 from fastha.config.lexer import split, strip_comment
 from fastha.config.source import Line, SourceFile
@@ -57,12 +58,15 @@ class Preprocessor:
 
     def _file(self, path: str, data: bytes, parent: Line | None) -> None:
         file = SourceFile(path, data.decode("utf-8", "surrogateescape"), parent)
+        odd = {} if data.isascii() else look_alikes(file)
         checks = self._checks
         body: list[str] = []
         defining: str | None = None
         cache, lines = self._cache, self.lines
         append = lines.append
         for number, text in enumerate(file.lines, 1):
+            if odd and number in odd:
+                self._remark(odd[number], file, number)
             if defining is None:
                 if text not in cache:
                     cache[text] = _easy(text)
@@ -84,6 +88,10 @@ class Preprocessor:
             self._define(defining, body)
         self._checks = checks
 
+    def _remark(self, found: list[tuple[str, str]], file: SourceFile, number: int) -> None:
+        for word, message in found:
+            self._report.note(message, Line([word], word, file, number, len(self.lines)))
+
     def _define(self, name: str, body: list[str]) -> None:
         """A definition is complete; its blank lines do not count."""
         self._definitions.define(name, [line for line in body if line] or [""])
@@ -98,9 +106,7 @@ class Preprocessor:
             return False
         return True
 
-    def _hard(
-        self, text: str, file: SourceFile, number: int, body: list[str], *, expanded: bool = False
-    ) -> str | None:
+    def _hard(self, text: str, file: SourceFile, number: int, body: list[str], *, expanded: bool = False) -> str | None:
         """A line that needs more than splitting. Returns the name of a definition that goes on in the next lines.
 
         `expanded`: it stands for a reference, as the first line of what was defined; that one is no definition itself,

@@ -26,6 +26,7 @@ class Script(Argument):
     account: bool = True
     required: str = "fatal"
     pure: ClassVar[bool] = False
+    free: ClassVar[bool] = True
 
     def read(self, r: Reading) -> ScriptLine | Drop | None:
         try:

@@ -3,7 +3,7 @@
 import pytest
 
 from fastha.config.diagnostics import render_json, render_text
-from tests.config_machine import GOOD_INSTANCE, errors, instance, messages, read, service
+from tests.config_machine import GOOD_INSTANCE, MAIN, errors, instance, messages, read, service
 
 CLEAN = GOOD_INSTANCE.format("")
 
@@ -138,16 +138,15 @@ def test_findings_as_text_and_json() -> None:
 
     loaded = instance("\tpriority 0")
     assert "8:11: error: 0 is outside 1..255; 100 is used" in render_text(loaded.diagnostics)
-    (finding,) = json.loads(render_json(loaded.diagnostics))
+    (finding,) = json.loads(render_json(MAIN, loaded.exit_code, loaded.diagnostics))["findings"]
     assert (finding["line"], finding["column"], finding["severity"]) == (8, 11, "error")
 
 
 def test_words_not_yet_in_effect_are_said_once_and_do_not_fail() -> None:
-    loaded = instance("use_vmac\nvirtual_routes {\n 198.51.100.0/24 via 192.0.2.1 dev eth0\n}", before="")
+    loaded = instance("", before="global_defs {\nenable_traps\nenable_traps\nenable_snmp_vrrp\n}\n")
     assert loaded.exit_code == 0
     assert [d.severity for d in loaded.diagnostics] == ["note", "note"]
-    assert all(note.startswith("WARNING: ") for note in loaded.notes_not_in_effect)
-    assert "keepalived.conf:8: 'use_vmac' of vrrp_instance is not yet in effect" in loaded.notes_not_in_effect[0]
+    assert [note.split("'")[1] for note in loaded.notes_not_in_effect] == ["enable_traps", "enable_snmp_vrrp"]
 
 
 def test_of_a_block_not_yet_in_effect_only_the_block_is_said() -> None:
