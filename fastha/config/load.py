@@ -14,7 +14,6 @@ from fastha.config.semantics.context import Context
 from fastha.config.semantics.lvs import lvs_part
 from fastha.config.semantics.pending import check_pending
 from fastha.config.semantics.process import fifos, mail, supervisor_plan
-from fastha.config.semantics.routes import check_routes
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.semantics.vrrp import vrrp_notifies, vrrp_plan
@@ -130,7 +129,6 @@ def _plan(ctx: Context, *, log_detail: bool) -> Plan | None:
     tracking = Tracking(ctx, scripts)
     vrrp = vrrp_plan(ctx, tracking, log_detail=log_detail)
     lvs = lvs_part(ctx, scripts, tracking)
-    check_routes(ctx)
     check_pending(ctx)
     supervisor = supervisor_plan(ctx, scripts)
     runner = RunnerPlan(

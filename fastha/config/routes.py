@@ -1,7 +1,7 @@
 """Route and rule lines: options in any order, read along their tables."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastha.config.arguments import DROP, Flag, Reading, c_integer
@@ -20,6 +20,7 @@ from fastha.config.source import Line
 from fastha.model.net import Family, family_of, parse_address
 
 DURATION = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:s|sec|secs|ms|msec|msecs)?")
+LOCATOR_GROUP = re.compile(r"[0-9a-fA-F]{1,4}")
 RANGE = re.compile(r"[0-9]+-[0-9]+")
 DURATIONS = {"rtt": 960_000, "rttvar": 480_000, "rto_min": 120_000}
 """Greatest bare number of each: two minutes in 1/8 ms, 1/4 ms and ms."""
@@ -36,9 +37,18 @@ class OptionLine:
     options: dict[str, tuple[Any, int]]
     family: Family | None = None
     hops: tuple[dict[str, tuple[Any, int]], ...] = ()
+    locked: set[str] = field(default_factory=set)
+    """Metrics with `lock`."""
 
-    def has(self, name: str) -> bool:
-        return name in self.options
+
+@dataclass(slots=True)
+class EncapLine:
+    """`encap KIND ...`: what it says, by the names of the words; `labels` of mpls, `locator` of ila."""
+
+    kind: str
+    values: dict[str, Any]
+    at: int
+    """Index of the word `encap`."""
 
 
 class _Options:
@@ -91,6 +101,7 @@ class _Options:
             return at + 1
         value_at = at + 1
         if name in LOCKABLE and value_at < len(r.words) and r.words[value_at] == "lock":
+            self.result.locked.add(name)
             value_at += 1
         if name in {"via", "gw"} and value_at < len(r.words) and r.words[value_at] in {"inet", "inet6"}:
             value_at += 1
@@ -137,26 +148,51 @@ class _Options:
 
 
 def _encap(options: _Options, at: int) -> int:
-    """`encap TYPE ...`; the index after it."""
-    r = options.r
+    """`encap TYPE ...`; the index after it. One that is not understood is dropped, and said."""
+    r, begin = options.r, at
     kind = r.words[at + 1] if at + 1 < len(r.words) else ""
     if kind not in {"ip", "ip6", "mpls", "ila"}:
         r.error(f"unknown encapsulation '{kind}'", min(at + 1, len(r.words) - 1))
         return at + 2
     at += 2
+    found = EncapLine(kind, {}, begin)
     if kind in {"mpls", "ila"}:
         if at >= len(r.words):
             r.error(f"'{kind}' needs a value", at - 1)
+        elif (_labels if kind == "mpls" else _locator)(r, found, at):
+            options.result.options["encap"] = (found, begin)
         return at + 1
-    given = set()
     while at + 1 < len(r.words) and r.words[at] in ENCAP_LINE.index:
         word = ENCAP_LINE.index[r.words[at]]
-        word.arguments.value(r, r.words[at + 1], at + 1)
-        given.add(word.name)
+        value = word.arguments.value(r, r.words[at + 1], at + 1)
+        if value is not DROP:
+            found.values[word.name] = value
         at += 2
-    if not given & {"dst", "id"}:
+    if found.values.keys() & {"dst", "id"}:
+        options.result.options["encap"] = (found, begin)
+    else:
         r.error(f"encap {kind} needs dst or id", at - 1)
     return at
+
+
+def _labels(r: Reading, found: EncapLine, at: int) -> bool:
+    """MPLS labels, 20 bits each, outermost first."""
+    labels = [int(text) if text.isdecimal() else -1 for text in r.words[at].split("/")]
+    if all(0 <= label < 1 << 20 for label in labels):
+        found.values["labels"] = tuple(labels)
+        return True
+    r.error(f"'{r.words[at]}' are no MPLS labels", at)
+    return False
+
+
+def _locator(r: Reading, found: EncapLine, at: int) -> bool:
+    """Four groups of hexadecimal digits: the upper half of an IPv6 address."""
+    groups = r.words[at].split(":")
+    if len(groups) == 4 and all(LOCATOR_GROUP.fullmatch(group) for group in groups):
+        found.values["locator"] = int("".join(group.zfill(4) for group in groups), 16)
+        return True
+    r.error(f"'{r.words[at]}' is no locator", at)
+    return False
 
 
 def _hops(options: _Options, at: int) -> int:

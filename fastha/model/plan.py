@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fastha.model.net import Address, Family
+from fastha.model.routes import Route, Rule
 from fastha.model.units import MS, Ns, S
 
 
@@ -100,6 +101,8 @@ class VrrpInstance:
     check_unicast_src: bool = False
     addresses: tuple[VirtualAddress, ...] = ()
     excluded_addresses: tuple[VirtualAddress, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
     track_interfaces: tuple[Track, ...] = ()
     track_scripts: tuple[Track, ...] = ()
     track_files: tuple[Track, ...] = ()
@@ -165,6 +168,8 @@ class VrrpPlan:
     instances: tuple[VrrpInstance, ...] = ()
     sync_groups: tuple[SyncGroup, ...] = ()
     static_addresses: tuple[VirtualAddress, ...] = ()
+    static_routes: tuple[Route, ...] = ()
+    static_rules: tuple[Rule, ...] = ()
     interface_delays: dict[str, tuple[Ns, Ns]] = field(default_factory=dict)
     """interface -> (down delay, up delay)."""
     startup_delay: Ns = 0

@@ -23,13 +23,14 @@ from fastha.model.snapshot import VrrpSnapshot
 from fastha.model.units import MS, Ns, S
 from fastha.process import messages
 from fastha.process.child import Child, Refused, run_child
+from fastha.process.holdings import Holdings
 from fastha.process.vrrp_mail import Mails
 from fastha.system import clock, realtime
-from fastha.system.addresses import STATIC, Addresses
 from fastha.system.advert_sockets import AdvertSockets
 from fastha.system.links import Forwarding, Network
 from fastha.system.proctitle import set_comm
 from fastha.system.sockets import packet_sender
+from fastha.system.wanted import STATIC
 from fastha.vrrp import actions, events
 from fastha.vrrp.core import Core
 from fastha.vrrp.orders import SendFailed
@@ -56,7 +57,7 @@ class VrrpWork:
     core: Core
     engine: AdvertEngine
     network: Network
-    addresses: Addresses
+    holdings: Holdings
     sockets: AdvertSockets
     frames: socket.socket
     """For gratuitous ARP and neighbour advertisements."""
@@ -98,17 +99,18 @@ class VrrpWork:
         self.core = Core(plan)
         self.engine = AdvertEngine(self._room)
         self.engine.start()
-        self.addresses = Addresses(self._index_of)
-        self.network = Network(_configured_sources(plan.instances), self.addresses.known)
+        self.holdings = Holdings(self._index_of, self._table_of)
+        self.network = Network(_configured_sources(plan.instances), self.holdings.addresses.known)
         self.sockets = AdvertSockets(self.engine, self._index_of)
-        self._assign_addresses()
-        self.addresses.want(STATIC, True)
         self._enter_realtime(plan)
         self._interfaces = _named_interfaces(plan)
         self.network.read()
+        self._assign_holdings()
+        self.holdings.want(STATIC, True)
         self._turn([*self.network.described(self._interfaces), events.Start(resume)])
         self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
         self._loop.add_reader(self.network.fileno(), self._kernel_speaks)
+        self._loop.add_reader(self.holdings.watch.fileno(), self._routes_speak)
         self._beat()
 
     def reload(self, plan: VrrpPlan) -> None:
@@ -125,7 +127,7 @@ class VrrpWork:
 
     def stop(self, release: bool) -> None:
         if release:
-            self.addresses.want(STATIC, False)
+            self.holdings.want(STATIC, False)
         self._turn([events.Shutdown(release)])
 
     def _end(self) -> None:
@@ -134,10 +136,11 @@ class VrrpWork:
             self._timer.cancel()
         self._loop.remove_reader(self.engine.fileno())
         self._loop.remove_reader(self.network.fileno())
+        self._loop.remove_reader(self.holdings.watch.fileno())
         if not self.engine.stop():
             self._child.log("error", "the advert engine did not stop; what it had to say may be unsaid")
         self.sockets.close()
-        self.addresses.close()
+        self.holdings.close()
         self.network.close()
         self.frames.close()
         self._child.finish()
@@ -151,17 +154,13 @@ class VrrpWork:
     def snapshot(self) -> VrrpSnapshot:
         instances = self.core.instances
         counts = {index: self.engine.counters(index) for index in instances}
-        present = {one.name: self._present(index) for index, one in instances.items()}
+        present = {one.name: self.holdings.present(index, self.network) for index, one in instances.items()}
         described = self.core.snapshot(clock.monotonic(), clock.wall(), counts=counts, present=present)
-        counters = {**self.engine.stats(), "netlink_overruns": self.network.overruns, **self._child.lost()}
+        counters = {**self.engine.stats(), "netlink_overruns": self._overruns(), **self._child.lost()}
         return replace(described, realtime=self._realtime, engine=counters, lateness=self.engine.lateness())
 
-    def _present(self, holder: int) -> tuple[str, ...]:
-        return tuple(
-            f"{line.address}/{line.prefixlen} dev {line.dev}"
-            for line in self.addresses.lines(holder)
-            if self.network.has(line.dev, line.address, line.prefixlen)
-        )
+    def _overruns(self) -> int:
+        return self.network.overruns + self.holdings.watch.overruns
 
     def _enter_realtime(self, plan: VrrpPlan) -> None:
         engine = self.engine.native_id
@@ -214,19 +213,24 @@ class VrrpWork:
         for change in self.network.changes():
             match change:
                 case events.AddressGone(interface, address):
-                    if not self.addresses.wanted(interface, address):
+                    if not self.holdings.address_gone(interface, address):
                         continue  # our own doing, or nothing of ours
-                    self.addresses.restore(interface)
                 case events.LinkChanged(name) if name in self._interfaces:
                     self._fit_at = 0  # it may be another interface of the same name
                     if change.up:
-                        self.addresses.restore(name)
+                        self.holdings.link_up(name)
                 case events.SourceChanged(interface) if interface in self._interfaces:
                     pass
                 case _:
                     continue
             happened.append(change)
         self._turn(happened)
+
+    def _routes_speak(self) -> None:
+        """Links first: what went with its interface is told as that."""
+        self._kernel_speaks()
+        if not self._finished:
+            self._turn(self.holdings.routes_gone(self._is_up))
 
     def _beat(self) -> None:
         """The lease, and what is looked at now and then."""
@@ -256,7 +260,7 @@ class VrrpWork:
         self._do(self.core.tick(now))
         if self._fit_at is not None and now >= self._fit_at:
             self._fit(now)
-        self._complain(self.addresses.commit())
+        self._complain(self.holdings.commit())
         self._announce(now)
         self._tell()
         if self._finished:
@@ -273,7 +277,7 @@ class VrrpWork:
                 case actions.Send(instance, datagrams):
                     self.engine.send(instance, datagrams)
                 case actions.WantAddresses(instance, present):
-                    self.addresses.want(instance, present)
+                    self.holdings.want(instance, present)
                 case actions.Announce():
                     self._announcements.append(action)
                 case actions.Tell():
@@ -281,7 +285,7 @@ class VrrpWork:
                 case actions.Log(level, text):
                     self._child.log(level, text)
                 case actions.Rebuild():
-                    self._assign_addresses()
+                    self._assign_holdings()
                     self._fit(clock.monotonic())
                 case actions.Finished():
                     self._finished = True
@@ -292,14 +296,9 @@ class VrrpWork:
         self._fit_at = now + FIT_AGAIN if problems else None
         self._complain(problems)
 
-    def _assign_addresses(self) -> None:
-        """Encode the requests for the addresses of the Plan as it is now."""
-        instances = self.core.instances
-        for gone in self.addresses.holders() - instances.keys() - {STATIC}:
-            self.addresses.assign(gone, ())
-        for index, one in instances.items():
-            self.addresses.assign(index, one.plan.addresses + one.plan.excluded_addresses)
-        self.addresses.assign(STATIC, self.core.plan.static_addresses)
+    def _assign_holdings(self) -> None:
+        """Encode the requests for what the Plan, as it is now, has in the kernel."""
+        self.holdings.assign({index: one.plan for index, one in self.core.instances.items()}, self.core.plan)
 
     def _announce(self, now: Ns) -> None:
         """Gratuitous ARP and neighbour advertisements, now that the addresses are there."""
@@ -313,7 +312,8 @@ class VrrpWork:
         link = self.network.interfaces.get(self._index_of(interface))
         if link is None or not link.arp or not link.mac:
             return None
-        if self.addresses.known(interface, address) and not self.addresses.wanted(interface, address):
+        addresses = self.holdings.addresses
+        if addresses.known(interface, address) and not addresses.wanted(interface, address):
             return None
         if family_of(address) == 4:
             return link.index, arp.gratuitous(link.mac, address)
@@ -356,16 +356,26 @@ class VrrpWork:
     def _index_of(self, interface: str) -> int:
         return self.network.indexes.get(interface, 0)
 
+    def _table_of(self, vrf: str) -> int:
+        link = self.network.interfaces.get(self._index_of(vrf))
+        return link.vrf_table if link is not None else 0
+
+    def _is_up(self, interface: str) -> bool:
+        link = self.network.interfaces.get(self._index_of(interface))
+        return link is not None and link.up
+
 
 def _named_interfaces(plan: VrrpPlan) -> frozenset[str]:
     """Every interface that something in the Plan depends on."""
     lines = [line for i in plan.instances for line in i.addresses + i.excluded_addresses]
+    routes = [route for i in plan.instances for route in i.routes]
     return frozenset(
         [
             *(i.interface for i in plan.instances),
             *(track.name for i in plan.instances for track in i.track_interfaces),
             *(track.name for group in plan.sync_groups for track in group.track_interfaces),
             *(line.dev for line in (*lines, *plan.static_addresses)),
+            *(dev for route in (*routes, *plan.static_routes) for dev in route.devices),
             *plan.interface_delays,
         ]
     )

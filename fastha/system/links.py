@@ -44,6 +44,8 @@ class Interface:
     multicast: bool
     arp: bool
     mac: bytes
+    vrf_table: int = 0
+    """Of a VRF interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,9 @@ def _decode_link(payload: bytes) -> Interface | None:
     message.decode()
     flags = message["flags"]
     mac = message.get_attr("IFLA_ADDRESS") or ""
+    info = message.get_attr("IFLA_LINKINFO")
+    kind = info.get_attr("IFLA_INFO_KIND") if info is not None else None
+    data = info.get_attr("IFLA_INFO_DATA") if info is not None else None
     return Interface(
         name=message.get_attr("IFLA_IFNAME"),
         index=message["index"],
@@ -295,6 +300,7 @@ def _decode_link(payload: bytes) -> Interface | None:
         multicast=bool(flags & IFF_MULTICAST),
         arp=not flags & IFF_NOARP,
         mac=bytes.fromhex(mac.replace(":", "")) if mac.count(":") == 5 else b"",
+        vrf_table=data.get_attr("IFLA_VRF_TABLE") or 0 if kind == "vrf" and data is not None else 0,
     )
 
 

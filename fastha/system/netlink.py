@@ -84,10 +84,15 @@ class NetlinkSocket:
     def close(self) -> None:
         self._socket.close()
 
+    def option(self, number: int) -> None:
+        """Turn a socket option of SOL_NETLINK on."""
+        self._socket.setsockopt(SOL_NETLINK, number, 1)
+
     # ------------------------------------------------------------------------------------- requests
 
-    def batch(self, kind: int, payloads: Sequence[bytes]) -> dict[int, Refused]:
-        """Send requests of message type `kind`, in order, in as few sends as possible.
+    def batch(self, kind: int, payloads: Sequence[bytes], flags: int = 0) -> dict[int, Refused]:
+        """Send requests of message type `kind`, in order, in as few sends as possible. `flags`: those of the kind
+        (NLM_F_CREATE, ...).
 
         A refused request does not stop those behind it. Returns index -> refusal, for the refused only. AnswersLost
         when that is not known for some; OSError when the kernel takes no requests at all, InterruptedError when it
@@ -95,7 +100,8 @@ class NetlinkSocket:
         """
         refused: dict[int, Refused] = {}
         for first, count in self._portions(payloads):
-            self._send_portion(kind, payloads, first, count, refused)
+            for index, why in self._send_portion(kind, flags, payloads[first : first + count]):
+                refused[first + index] = why
         return refused
 
     def _portions(self, payloads: Sequence[bytes]) -> Iterator[tuple[int, int]]:
@@ -110,14 +116,14 @@ class NetlinkSocket:
         if first < len(payloads):
             yield first, len(payloads) - first
 
-    def _send_portion(
-        self, kind: int, payloads: Sequence[bytes], first: int, count: int, refused: dict[int, Refused]
-    ) -> None:
-        base = self._reserve(count)
-        last = count - 1
+    def _send_portion(self, kind: int, flags: int, payloads: Sequence[bytes]) -> Iterator[tuple[int, Refused]]:
+        """Send what fits in one; (index, refusal) of the refused."""
+        base = self._reserve(len(payloads))
+        last = len(payloads) - 1
+        flags |= wire.REQUEST
         frames = [
-            wire.frame(kind, wire.REQUEST if index < last else wire.REQUEST | wire.ACK, base + index, payload)
-            for index, payload in enumerate(payloads[first : first + count])
+            wire.frame(kind, flags if index < last else flags | wire.ACK, base + index, payload)
+            for index, payload in enumerate(payloads)
         ]
         self._socket.send(b"".join(frames))
         for message in self._messages():
@@ -126,7 +132,7 @@ class NetlinkSocket:
                 continue  # left over from a request that was given up
             code, text = wire.failure(message)
             if code:
-                refused[first + index] = Refused(code, text)
+                yield index, Refused(code, text)
             if index == last:
                 return
 
@@ -143,9 +149,9 @@ class NetlinkSocket:
             return message.payload
         raise AssertionError("unreachable: messages() ends by exception")
 
-    def do(self, kind: int, payload: bytes) -> None:
+    def do(self, kind: int, payload: bytes, flags: int = 0) -> None:
         """Send one request that is only acknowledged. OSError with the kernel's errno when it is refused."""
-        refusal = self.batch(kind, [payload]).get(0)
+        refusal = self.batch(kind, [payload], flags).get(0)
         if refusal is not None:
             raise OSError(refusal.errno, refusal.text or os.strerror(refusal.errno))
 

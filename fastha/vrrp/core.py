@@ -208,6 +208,12 @@ class Core:
                 reason = f"{event.address} was removed from {event.interface}"
                 instance.group.address_lost(instance, reason, now)
 
+    def _route_gone(self, event: events.RouteGone, now: Ns) -> None:
+        for instance in [i for index, i in self.instances.items() if index in event.instances]:
+            if instance.state is State.MASTER:
+                instance.log("info", f"{event.what} was removed by somebody else")
+                instance.group.address_lost(instance, f"{event.what} was removed", now)
+
     def _script(self, event: events.ScriptResult, now: Ns) -> None:
         """Unknown again (the runner is gone) changes nothing: the last result stands until there is a new one."""
         scripts = self.world.seen.scripts
@@ -322,6 +328,11 @@ class Core:
             master_adver_int=i.master_adver_int,
             addresses=tuple(f"{a.address}/{a.prefixlen} dev {a.dev}" for a in _all_addresses(i)),
             present=present,
+            source=i.source,
+            total_priority=i.assessment.total,
+            faults=i.faults(),
+            pending=i.assessment.pending,
+            master_down=i.master_down_interval,
             stats=stats,
         )
 
@@ -339,6 +350,7 @@ HANDLERS: dict[type[Any], Callable[[Core, Any, int], None]] = {
     events.LinkChanged: Core._link,  # noqa: SLF001
     events.SourceChanged: Core._source,  # noqa: SLF001
     events.AddressGone: Core._address_gone,  # noqa: SLF001
+    events.RouteGone: Core._route_gone,  # noqa: SLF001
     events.ScriptResult: Core._script,  # noqa: SLF001
     events.FileValue: Core._file,  # noqa: SLF001
     events.ProcessQuorum: Core._process,  # noqa: SLF001

@@ -101,6 +101,14 @@ class AddressGone:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteGone:
+    """A tracked route or rule of these instances (by index) is gone, and not by our doing."""
+
+    what: str
+    instances: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class ScriptResult:
     """Result of a vrrp_script after rise and fall (`track` counts): up, down, or None: unknown (never ran, runner gone
     before its first run)."""
@@ -148,6 +156,7 @@ Event = (
     | LinkChanged
     | SourceChanged
     | AddressGone
+    | RouteGone
     | ScriptResult
     | FileValue
     | ProcessQuorum

@@ -8,8 +8,9 @@ import pytest
 
 from fastha.model.net import Address
 from fastha.model.plan import VirtualAddress
-from fastha.system.addresses import STATIC, Addresses
+from fastha.system.addresses import Addresses
 from fastha.system.links import Change, Network
+from fastha.system.wanted import STATIC
 from fastha.vrrp.events import AddressGone, LinkChanged, SourceChanged
 from tests.netns.segment import inside, run, unique
 from tests.poll import until

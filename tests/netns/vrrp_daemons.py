@@ -30,7 +30,9 @@ def instance(
     version = words.pop("version", 3 if family == 6 else 2)
     words.setdefault("garp_master_delay", 0)
     addresses = tuple(
-        VirtualAddress(address=vip, prefixlen=128 if ":" in vip else 32, dev="eth0")  # type: ignore[arg-type]
+        VirtualAddress(  # type: ignore[arg-type]
+            address=vip, prefixlen=128 if ":" in vip else 32, dev="eth0", preferred_lft=0 if ":" in vip else None
+        )
         for vip in vips
     )
     if family == 6:

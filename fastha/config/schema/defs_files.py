@@ -177,8 +177,6 @@ FILES = (
             arguments=Text("DIRECTORY", further="error"),
             default=default,
             effect="Where iproute2's names of tables and scopes are read from.",
-            status=PENDING,
-            pending="the names in /etc/iproute2 and /usr/share/iproute2 are used",
             example=f"{name} {default}",
         )
         for name, default in (("iproute_usr_dir", "/usr/share/iproute2"), ("iproute_etc_dir", "/etc/iproute2"))

@@ -394,9 +394,6 @@ ADDRESSES = (
         opens="virtual_routes",
         default="none",
         effect="Routes that only the master has.",
-        status=PENDING,
-        pending="the routes are not set",
-        loud=True,
         example="virtual_routes { 198.51.100.0/24 via 192.0.2.1 }",
     ),
     Word(
@@ -404,9 +401,6 @@ ADDRESSES = (
         opens="virtual_rules",
         default="none",
         effect="Policy rules that only the master has.",
-        status=PENDING,
-        pending="the rules are not set",
-        loud=True,
         example="virtual_rules { from 192.0.2.10 table 10 priority 100 }",
     ),
     Word(

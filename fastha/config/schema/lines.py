@@ -104,8 +104,6 @@ ADDRESS_LINE = Block(
             arguments=Text("NAME"),
             default="none",
             effect="Static addresses: the track_group whose instances follow the interface.",
-            status=Status.PENDING,
-            pending="static items do not affect instances",
             example="192.0.2.1/24 dev eth0 track_group TG",
         ),
         Word(

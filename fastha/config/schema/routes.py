@@ -14,10 +14,8 @@ from fastha.config.arguments import (
     Text,
     one_of,
 )
-from fastha.config.schema.entry import Block, Status, Word
+from fastha.config.schema.entry import Block, Word
 
-NO_ROUTES = "the route is not set"
-NO_RULES = "the rule is not set"
 NUMBER = Integer(0, UINT, "N")
 ROUTE_TYPES = (
     "local", "nat", "broadcast", "brd", "anycast", "multicast", "prohibit", "unreachable", "blackhole", "xresolve",
@@ -40,7 +38,7 @@ def _words(r: Reading) -> object:
 
 
 def _entries(
-    rows: tuple[tuple[str, Argument, str, str], ...], pending: str, synonyms: dict[str, str] | None = None
+    rows: tuple[tuple[str, Argument, str, str], ...], synonyms: dict[str, str] | None = None
 ) -> tuple[Word, ...]:
     """Words from rows (name, arguments, effect, example)."""
     stores = synonyms or {}
@@ -51,8 +49,6 @@ def _entries(
             default="none",
             effect=effect,
             store=stores.get(name, ""),
-            status=Status.PENDING,
-            pending=pending,
             example=example,
         )
         for name, arguments, effect, example in rows
@@ -142,7 +138,6 @@ ROUTE_LINE = Block(
             ),
             ("vrf", InterfaceName(), "Uses the table of this VRF.", "default via 192.0.2.1 vrf red"),
         ),
-        NO_ROUTES,
         {"gw": "via", "dsfield": "tos", "priority": "metric", "preference": "metric", "oif": "dev"},
     ),
 )
@@ -160,7 +155,6 @@ NEXTHOP_LINE = Block(
             ("as", Custom(_words, "[to] ADDRESS"), "Not supported by keepalived either.", ""),
             ("nexthop", Custom(_words, "..."), "Begins the next way.", ""),
         ),
-        NO_ROUTES,
     ),
 )
 
@@ -186,7 +180,6 @@ ENCAP_LINE = Block(
             ("tc", Text("NAME|NUMBER"), "Traffic class outside (ip6).", ""),
             ("hoplimit", Integer(0, 255, "HOPS"), "Hop limit outside (ip6).", ""),
         ),
-        NO_ROUTES,
     ),
 )
 
@@ -248,7 +241,6 @@ RULE_LINE = Block(
                 for name in ("blackhole", "unreachable", "prohibit")
             ),
         ),
-        NO_RULES,
         {
             "lookup": "table",
             "order": "preference",

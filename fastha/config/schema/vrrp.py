@@ -169,8 +169,6 @@ BLOCKS = (
                 repeat=Repeat.FIRST,
                 default="none; needed",
                 effect="Instances that follow the interfaces of the static items of this group.",
-                status=PENDING,
-                pending="static items do not affect instances",
                 example="group { VI_1 }",
             ),
         ),
@@ -211,9 +209,6 @@ ROOT_WORDS = (
         opens="static_routes",
         repeat=Repeat.MANY,
         effect="Routes that are there as long as the daemon runs.",
-        status=PENDING,
-        pending="the routes are not set",
-        loud=True,
         example="static_routes { 198.51.100.0/24 via 192.0.2.1 }",
     ),
     Word(
@@ -221,9 +216,6 @@ ROOT_WORDS = (
         opens="static_rules",
         repeat=Repeat.MANY,
         effect="Policy rules that are there as long as the daemon runs.",
-        status=PENDING,
-        pending="the rules are not set",
-        loud=True,
         example="static_rules { from 192.0.2.1 table 10 priority 100 }",
     ),
     Word(
@@ -233,8 +225,6 @@ ROOT_WORDS = (
         repeat=Repeat.MANY,
         unique=True,
         effect="Instances that follow static addresses, routes and rules naming this group.",
-        status=PENDING,
-        pending="static items do not affect instances",
         example="track_group TG { group { VI_1 } }",
     ),
     Word(

@@ -3,16 +3,19 @@
 The order follows RFC 5798 5.2 and 6.1 where it matters: family, then version, then what the version allows.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastha.config.arguments import is_multicast
 from fastha.config.semantics.addresses import virtual_addresses
 from fastha.config.semantics.context import Context
+from fastha.config.semantics.routes import Lines, followed
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.tree import Node
 from fastha.model.net import Address, Family, family_of
 from fastha.model.plan import AuthType, Track, UnicastPeer, VirtualAddress, VrrpInstance
+from fastha.model.routes import Route, Rule
 from fastha.model.units import MS, Ns, S
 
 GROUP4, GROUP6 = Address("224.0.0.18"), Address("ff02::12")
@@ -64,6 +67,9 @@ class Reader:
 
     ctx: Context
     tracking: Tracking
+    lines: Lines
+    followed: Mapping[str, tuple[str, ...]]
+    """instance -> interfaces that it follows because of static items."""
     garp: Garp = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +87,8 @@ class _Instance:
         self.ctx = reader.ctx
         self.defs = reader.ctx.defs
         self.tracking = reader.tracking
+        self.lines = reader.lines
+        self.followed = reader.followed.get(node.header, ())
         self.garp = reader.garp.of_instance(node)
         self.node = node
         self.group = group
@@ -135,7 +143,10 @@ class _Instance:
         nopreempt, preempt_delay = self._preemption()
         if node.has("vmac_xmit_base") and (self.strict or not (node.has("use_vmac") or node.has("use_vmac_addr"))):
             self.error("vmac_xmit_base needs use_vmac, and is not for strict mode; it is ignored", "vmac_xmit_base")
+        routes = self.lines.routes(node, "virtual_routes")
+        rules = self.lines.rules(node, "virtual_rules")
         tracks = self._tracks(interface or "")
+        interfaces = self._with_followed(tracks[0], interface or "", (*addresses, *excluded), (*routes, *rules))
         if vrid is None or not interface or not self._keeps_meaning():
             return None
         down = node.get("down_timer_adverts", defs.get("vrrp_down_timer_adverts", 3))
@@ -168,7 +179,9 @@ class _Instance:
             or any(p.min_ttl or p.max_ttl != 255 for p in peers),
             addresses=addresses,
             excluded_addresses=excluded,
-            track_interfaces=tracks[0],
+            routes=routes,
+            rules=rules,
+            track_interfaces=interfaces,
             track_scripts=tracks[1],
             track_files=tracks[2],
             track_processes=tracks[3],
@@ -458,6 +471,20 @@ class _Instance:
             track_interfaces(self.ctx, node, what, own=interface, weightless=weightless), "track_interface"
         )
         return interfaces, scripts, files, processes
+
+    def _with_followed(
+        self,
+        tracks: tuple[Track, ...],
+        own: str,
+        addresses: Iterable[VirtualAddress],
+        lines: Iterable[Route | Rule],
+    ) -> tuple[Track, ...]:
+        """The interfaces of addresses, routes and rules are tracked too, unless those say no_track."""
+        wanted = [address.dev for address in addresses if not address.no_track]
+        wanted += [dev for line in lines for dev in followed(line)]
+        known = {own, *(track.name for track in tracks)}
+        more = dict.fromkeys(name for name in (*wanted, *self.followed) if name not in known)
+        return (*tracks, *(Track(name=name) for name in more))
 
     def _owner_tracks(self, tracks: tuple[Track, ...], path: str) -> tuple[Track, ...]:
         """An address owner has one priority: weighted trackers mean nothing to it."""

@@ -26,7 +26,6 @@ def check_pending(ctx: Context) -> None:
             ctx.polled_interface(item.name, "linkbeat_interfaces", item.line)
     _vmac_names(ctx)
     _sync_daemon(ctx)
-    _track_groups(ctx)
     _directories(ctx)
     affinity(ctx, "bfd")
     group = ctx.defs.maybe("vrrp_mcast_group6")
@@ -43,24 +42,6 @@ def _bfd(ctx: Context, node: Node) -> None:
     ttl, hops = node.get("ttl", 64 if neighbour and ":" in neighbour else 255), node.get("max_hops", 0)
     if hops > ttl:
         ctx.error(f"bfd_instance {node.header}: max_hops {hops} is above ttl {ttl}", node.line_of("max_hops"), 1)
-
-
-def _track_groups(ctx: Context) -> None:
-    """Static items may name a track_group, which must be there."""
-    known = {node.header for node in ctx.root.blocks("track_group")}
-    for path in ("static_ipaddress", "static_routes", "static_rules"):
-        for item in ctx.root.entries(path):
-            written = item.options.get("track_group")
-            # options of routes and rules carry the index of their word
-            name = written[0] if isinstance(written, tuple) else written
-            if name is not None and name not in known:
-                words = item.line.words
-                ctx.error(
-                    f"{path}: there is no track_group '{name}'; it is ignored",
-                    item.line,
-                    words.index("track_group") + 1 if "track_group" in words else 0,
-                    suggestion=closest(name, known),
-                )
 
 
 def _directories(ctx: Context) -> None:

@@ -5,6 +5,7 @@ from fastha.config.semantics.addresses import static_addresses
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.instance import Reader, track_interfaces
 from fastha.config.semantics.process import process_settings
+from fastha.config.semantics.routes import Lines, static_followers
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.tree import Node
@@ -31,7 +32,8 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
             name = vmac.get("name", f"{ctx.defs.get('vmac_prefix', 'vrrp')}.{vrid}")
             ctx.made[name] = node.get("interface", "")
     membership = _membership(ctx, nodes)
-    reader = Reader(ctx, tracking)
+    lines = Lines(ctx)
+    reader = Reader(ctx, tracking, lines, static_followers(ctx))
     instances = []
     for node in nodes:
         instance = reader.read(node, membership.get(node.header))
@@ -44,6 +46,8 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         instances=tuple(instances),
         sync_groups=_groups(ctx, membership, instances, tracking),
         static_addresses=static_addresses(ctx),
+        static_routes=lines.routes(ctx.root, "static_routes"),
+        static_rules=lines.rules(ctx.root, "static_rules"),
         interface_delays=_interface_delays(ctx),
         startup_delay=_startup_delay(ctx),
         dynamic_interfaces=ctx.dynamic,

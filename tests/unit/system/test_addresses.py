@@ -63,7 +63,7 @@ def test_flags_of_an_ipv6_address(words: dict[str, object], flags: int) -> None:
 
 
 def test_a_host_address_is_no_source_of_our_own_connections() -> None:
-    lifetime = decoded(line("fd00::9", 128))["IFA_CACHEINFO"]
+    lifetime = decoded(line("fd00::9", 128, preferred_lft=0))["IFA_CACHEINFO"]
     assert isinstance(lifetime, dict)
     assert (lifetime["ifa_preferred"], lifetime["ifa_valid"]) == (0, FOREVER)
     assert "IFA_CACHEINFO" not in decoded(line("fd00::9", 64))

@@ -1,0 +1,92 @@
+"""What the instances of the vrrp process hold in the kernel: addresses, routes and rules, each in its table.
+
+A commit removes what depends on something before that, and adds it after: rules, routes, addresses, and back again.
+Each step is one batch, encoded when the Plan was made.
+"""
+
+from collections.abc import Callable, Mapping
+
+from fastha.model.net import Address
+from fastha.model.plan import VrrpInstance, VrrpPlan
+from fastha.system.addresses import Addresses
+from fastha.system.links import Network
+from fastha.system.routes import Routes, RouteWatch, Rules
+from fastha.system.wanted import STATIC
+from fastha.vrrp.events import RouteGone
+
+
+class Holdings:
+    def __init__(self, index_of: Callable[[str], int], table_of: Callable[[str], int]) -> None:
+        self.addresses = Addresses(index_of)
+        self.routes = Routes(index_of, table_of)
+        self.rules = Rules()
+        self.watch = RouteWatch()
+
+    def close(self) -> None:
+        for one in (self.addresses, self.routes, self.rules, self.watch):
+            one.close()
+
+    def assign(self, instances: Mapping[int, VrrpInstance], plan: VrrpPlan) -> None:
+        """Encode what the Plan has now, by instance index."""
+        tables = (self.addresses, self.routes, self.rules)
+        for gone in frozenset().union(*(table.holders() for table in tables)) - instances.keys() - {STATIC}:
+            for table in tables:
+                table.assign(gone, ())
+        for index, one in instances.items():
+            self.addresses.assign(index, one.addresses + one.excluded_addresses)
+            self.routes.assign(index, one.routes)
+            self.rules.assign(index, one.rules)
+        self.addresses.assign(STATIC, plan.static_addresses)
+        self.routes.assign(STATIC, plan.static_routes)
+        self.rules.assign(STATIC, plan.static_rules)
+
+    def want(self, holder: int, present: bool) -> None:
+        """From the next `commit` on what this instance (or `STATIC`) has is there, or not."""
+        self.addresses.want(holder, present)
+        self.routes.want(holder, present)
+        self.rules.want(holder, present)
+
+    def commit(self) -> list[str]:
+        """Carry out what changed. Returns what was refused, in words."""
+        return [
+            *self.rules.remove(),
+            *self.routes.remove(),
+            *self.addresses.remove(),
+            *self.addresses.add(),
+            *self.routes.add(),
+            *self.rules.add(),
+        ]
+
+    def link_up(self, interface: str) -> None:
+        """The interface is up (again): what the kernel dropped with it is due."""
+        self.addresses.restore(interface)
+        self.routes.restore(interface)
+
+    def address_gone(self, interface: str, address: Address) -> bool:
+        """Whether an address that went was wanted; a static one is due again, and the routes that named it."""
+        if not self.addresses.wanted(interface, address):
+            return False
+        self.addresses.restore(interface)
+        self.routes.again(lambda line: line.prefsrc == address)
+        return True
+
+    def routes_gone(self, up: Callable[[str], bool]) -> list[RouteGone]:
+        """What is missing of routes and rules, for those who track it. What went with its interface is no news."""
+        routes, rules = self.watch.gone(self.routes, self.rules)
+        lost = [
+            (f"route {line.text}", line.tracked, holders)
+            for line, holders in self.routes.gone(routes)
+            if all(up(name) for name in line.devices)
+        ]
+        lost += [(f"rule {line.text}", line.tracked, holders) for line, holders in self.rules.gone(rules)]
+        return [
+            RouteGone(what, holders - {STATIC}) for what, tracked, holders in lost if tracked and holders - {STATIC}
+        ]
+
+    def present(self, holder: int, network: Network) -> tuple[str, ...]:
+        """Addresses of a holder that the kernel has."""
+        return tuple(
+            f"{line.address}/{line.prefixlen} dev {line.dev}"
+            for line in self.addresses.lines(holder)
+            if network.has(line.dev, line.address, line.prefixlen)
+        )
