@@ -222,7 +222,7 @@ class Lab:
         self.notices += effects.notices
         self.lines += [f"{level} {text}" for level, text, _ in effects.lines]
         if effects.touched:
-            wanted = wanted_table(self.director.pools.values())
+            wanted = wanted_table(self.director.services)
             self.ours |= set(wanted)
             errors = self.kernel.apply(reconcile(self.kernel.table, wanted, self.ours))
             self.errors += [error for error in errors if error]

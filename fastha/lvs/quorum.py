@@ -12,10 +12,10 @@ first, then the virtual server.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastha.lvs.notices import Notice, quorum_mail, server_notice, service_notice
-from fastha.model.plan import RealServer, VirtualServer
+from fastha.model.plan import Forwarding, RealServer, ServiceEntry, VirtualServer
 from fastha.model.table import DestinationKey, ServiceKey
 
 WEIGHT_MAX: Final = 2147483647
@@ -30,18 +30,48 @@ def clamp_weight(weight: int) -> int:
     return max(0, min(weight, WEIGHT_MAX))
 
 
-def service_key(plan: VirtualServer) -> ServiceKey:
-    """What identifies a virtual server, in the kernel and over a reload."""
-    if plan.fwmark:
-        return ServiceKey(plan.family, fwmark=plan.fwmark)
-    assert plan.address is not None
-    return ServiceKey(plan.family, 0, plan.protocol, plan.address, plan.port)
+class GroupKey(NamedTuple):
+    """What identifies a virtual server over a group: the group's name and which one of that group's it is."""
+
+    group: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"[{self.group}]:{self.sequence}"
+
+
+PoolKey = ServiceKey | GroupKey
+"""What identifies a virtual server over a reload."""
+
+
+def _service_key(at: VirtualServer | ServiceEntry, protocol: str) -> ServiceKey:
+    if at.fwmark:
+        return ServiceKey(at.family, fwmark=at.fwmark)
+    assert at.address is not None
+    return ServiceKey(at.family, 0, protocol, at.address, at.port)
+
+
+def service_keys(plan: VirtualServer) -> tuple[ServiceKey, ...]:
+    """The kernel's services that a virtual server stands for: one, or one for each entry of its group."""
+    if not plan.group:
+        return (_service_key(plan, plan.protocol),)
+    return tuple(dict.fromkeys(_service_key(entry, plan.protocol) for entry in plan.entries))
+
+
+def pool_key(plan: VirtualServer) -> PoolKey:
+    """The identity of a virtual server."""
+    return GroupKey(plan.group, plan.sequence) if plan.group else _service_key(plan, plan.protocol)
+
+
+def kernel_key(at: ServiceKey, server: RealServer) -> DestinationKey:
+    """Under which key a service holds a server: only NAT can change the port, everything else has the service's."""
+    return DestinationKey(server.address, server.port if server.method.forwarding is Forwarding.NAT else at.port)
 
 
 class Server:
     """A real server in its pool."""
 
-    __slots__ = ("alive", "checkers", "counted", "failed", "key", "plan", "pool", "wishes")
+    __slots__ = ("added", "alive", "checkers", "counted", "failed", "key", "plan", "pool", "wishes")
 
     def __init__(self, pool: "Pool", plan: RealServer, *, alive: bool = False) -> None:
         self.pool = pool
@@ -54,16 +84,22 @@ class Server:
         """What the pool's W holds of this server."""
         self.wishes: dict[int, int] | None = None
         """Weight asked for by a dynamic script, by checker."""
+        self.added: dict[int, int] | None = None
+        """What tracked files add to the weight, by checker."""
         self.checkers: tuple[int, ...] = ()
         """Target numbers of its checkers, in the order of the file."""
 
     @property
     def effective_weight(self) -> int:
-        """Configured weight plus, for each dynamic script, what it asks for beyond the configured one."""
+        """Configured weight plus what tracked files add and, for each dynamic script, what it asks for beyond the
+        configured one."""
         weight = self.plan.weight
-        if not self.wishes:
-            return weight
-        return weight + sum(wish - weight for wish in self.wishes.values())
+        total = weight
+        if self.added:
+            total += sum(self.added.values())
+        if self.wishes:
+            total += sum(wish - weight for wish in self.wishes.values())
+        return total
 
     def wish(self, checker: int, weight: int | None) -> None:
         """A dynamic script asks for this weight; None: it no longer asks."""
@@ -74,14 +110,33 @@ class Server:
         elif self.wishes:
             self.wishes.pop(checker, None)
 
+    def add(self, checker: int, amount: int) -> None:
+        """A tracked file adds this to the weight; 0: nothing (any more)."""
+        if amount:
+            if self.added is None:
+                self.added = {}
+            self.added[checker] = amount
+        elif self.added:
+            self.added.pop(checker, None)
+
 
 class Pool:
     """A virtual server with its real servers."""
 
-    __slots__ = ("alive_weight", "enabled", "key", "no_checker_emails", "plan", "quorum_up", "servers", "sorry_key")
+    __slots__ = (
+        "_by_address",
+        "alive_weight",
+        "enabled",
+        "key",
+        "no_checker_emails",
+        "plan",
+        "quorum_up",
+        "servers",
+        "services",
+    )
 
     def __init__(self, plan: VirtualServer, *, no_checker_emails: bool = False) -> None:
-        self.key = service_key(plan)
+        self.key = pool_key(plan)
         self.no_checker_emails = no_checker_emails
         self.servers: dict[DestinationKey, Server] = {}
         self.quorum_up = False
@@ -94,13 +149,23 @@ class Pool:
     def set_plan(self, plan: VirtualServer) -> None:
         """Take the attributes of a new definition (reload); servers are added and removed one by one."""
         self.plan = plan
-        self.sorry_key = None
-        if plan.sorry_server is not None:
-            self.sorry_key = DestinationKey(plan.sorry_server.address, plan.sorry_server.port)
+        self.services = service_keys(plan)
+        self._by_address: dict[str, list[Server]] | None = None
 
     @property
     def sorry_in_use(self) -> bool:
-        return self.sorry_key is not None and not self.quorum_up
+        return self.plan.sorry_server is not None and not self.quorum_up
+
+    def servers_at(self, at: ServiceKey, key: DestinationKey) -> list[Server]:
+        """The servers that one of our services holds under `key`: in a group, several ports can come to one."""
+        server = self.servers.get(key)
+        if not self.plan.group:
+            return [server] if server is not None else []
+        if self._by_address is None:
+            self._by_address = {}
+            for each in self:
+                self._by_address.setdefault(each.plan.address, []).append(each)
+        return [each for each in self._by_address.get(key.address, ()) if kernel_key(at, each.plan) == key]
 
     def __iter__(self) -> Iterator[Server]:
         return iter(self.servers.values())
@@ -110,11 +175,13 @@ class Pool:
     def add(self, server: Server) -> None:
         """Put a server in; quorum is not judged yet."""
         self.servers[server.key] = server
+        self._by_address = None
         self.recount(server)
 
     def remove(self, key: DestinationKey) -> list[Notice]:
         """Take a server out (reload); it is announced when it was in the pool. Quorum is not judged yet."""
         server = self.servers.pop(key)
+        self._by_address = None
         self.alive_weight -= server.counted
         return [self._server_notice(server, "DOWN", REMOVING)] if self._in_pool(server) else []
 
@@ -188,12 +255,12 @@ class Pool:
         return server_notice(self.plan, server.plan, state, alive=server.alive and state != "DOWN", mail=mail)
 
 
-def pools_by_key(plans: Iterable[VirtualServer]) -> tuple[dict[ServiceKey, VirtualServer], list[str]]:
+def pools_by_key(plans: Iterable[VirtualServer]) -> tuple[dict[PoolKey, VirtualServer], list[str]]:
     """Plans by identity; of two that the kernel could not tell apart the first counts, with a line about the other."""
-    found: dict[ServiceKey, VirtualServer] = {}
+    found: dict[PoolKey, VirtualServer] = {}
     complaints: list[str] = []
     for plan in plans:
-        key = service_key(plan)
+        key = pool_key(plan)
         if key in found:
             complaints.append(
                 f"virtual server {plan.name}: {found[key].name} is the same service; the second is left out"

@@ -5,16 +5,34 @@
     sorry server         while in use, weight 1; with inhibit always there, weight 0 while not in use
 
 A sorry server that is also one of the real servers appears once; while in use it is the sorry server that counts.
+
+A pool over a group is in several services of the kernel. A service may be wanted by several pools (of one group, or of
+groups that overlap): it has the settings of the first one, and the servers of all; a server that is wanted twice is
+there with the first weight above 0. So it goes when the last pool that wants it does.
 """
 
 from collections.abc import Iterable
 from functools import lru_cache
 
-from fastha.lvs.quorum import Pool, Server, clamp_weight
+from fastha.lvs.quorum import Pool, Server, clamp_weight, kernel_key
+from fastha.model.net import Family
 from fastha.model.plan import Method, RealServer, VirtualServer
-from fastha.model.table import Destination, DestinationKey, Entry, Service, Table
+from fastha.model.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 
 SORRY_WEIGHT = 1
+_WHOLE_ADDRESS: dict[Family, int] = {4: 0xFFFFFFFF, 6: 128}
+
+Services = dict[ServiceKey, tuple[Pool, ...]]
+"""The kernel's services, in the order of the file, and whose they are."""
+
+
+def services_of(pools: Iterable[Pool]) -> Services:
+    """All services that the pools stand for."""
+    services: Services = {}
+    for pool in pools:
+        for at in pool.services:
+            services[at] = (*services.get(at, ()), pool)
+    return services
 
 
 @lru_cache(maxsize=8192)
@@ -27,13 +45,14 @@ def _with_weight(plan: RealServer, weight: int) -> Destination:
     return _destination(weight, plan.method, plan.uthreshold, plan.lthreshold)
 
 
-def wanted_service(plan: VirtualServer) -> Service:
-    """The service's own attributes."""
+def wanted_service(plan: VirtualServer, family: Family | None = None) -> Service:
+    """The service's own attributes; `family` is that of an entry of a group with both."""
+    other = family is not None and family != plan.family
     return Service(
         scheduler=plan.scheduler,
         flags=plan.flags,
         timeout=plan.persistence_timeout,
-        netmask=plan.persistence_granularity,
+        netmask=_WHOLE_ADDRESS[family] if other and family is not None else plan.persistence_granularity,
         engine=plan.persistence_engine,
     )
 
@@ -46,33 +65,71 @@ def wanted_server(pool: Pool, server: Server) -> Destination | None:
     return _with_weight(server.plan, clamp_weight(server.effective_weight) if serving else 0)
 
 
-def wanted_destination(pool: Pool, key: DestinationKey) -> Destination | None:
-    """What the kernel should have under this key; None: nothing."""
+def _rather(one: Destination | None, other: Destination | None) -> Destination | None:
+    """Of two that want the same key, the one that serves; else the first one."""
+    if one is None or (one.weight == 0 and other is not None and other.weight > 0):
+        return other
+    return one
+
+
+def _wanted_of(pool: Pool, at: ServiceKey, key: DestinationKey) -> Destination | None:
+    """What one pool wants under this key."""
     sorry = pool.plan.sorry_server
-    if sorry is not None and key == pool.sorry_key and pool.sorry_in_use:
+    is_sorry = sorry is not None and kernel_key(at, sorry) == key
+    if sorry is not None and is_sorry and pool.sorry_in_use:
         return _with_weight(sorry, SORRY_WEIGHT)
-    server = pool.servers.get(key)
-    if server is not None:
-        return wanted_server(pool, server)
-    if sorry is not None and key == pool.sorry_key and pool.plan.sorry_server_inhibit:
+    servers = pool.servers_at(at, key)
+    if servers:
+        found: Destination | None = None
+        for server in servers:
+            found = _rather(found, wanted_server(pool, server))
+        return found
+    if sorry is not None and is_sorry and pool.plan.sorry_server_inhibit:
         return _with_weight(sorry, 0)
     return None
 
 
-def wanted_entry(pool: Pool) -> Entry:
-    """The whole service."""
+def wanted_destination(pools: Iterable[Pool], at: ServiceKey, key: DestinationKey) -> Destination | None:
+    """What the service of these pools should have under this key; None: nothing."""
+    found: Destination | None = None
+    for pool in pools:
+        found = _rather(found, _wanted_of(pool, at, key))
+    return found
+
+
+def _add(destinations: dict[DestinationKey, Destination], key: DestinationKey, wanted: Destination | None) -> None:
+    better = _rather(destinations.get(key), wanted)
+    if better is not None:
+        destinations[key] = better
+
+
+def _servers_of(pool: Pool, at: ServiceKey) -> dict[DestinationKey, Destination]:
     destinations: dict[DestinationKey, Destination] = {}
-    for key, server in pool.servers.items():
-        destination = wanted_server(pool, server)
-        if destination is not None:
-            destinations[key] = destination
-    if pool.sorry_key is not None:
-        destination = wanted_destination(pool, pool.sorry_key)
-        if destination is not None:
-            destinations[pool.sorry_key] = destination
-    return Entry(wanted_service(pool.plan), destinations)
+    if pool.plan.group:
+        for server in pool:
+            _add(destinations, kernel_key(at, server.plan), wanted_server(pool, server))
+    else:
+        for key, server in pool.servers.items():
+            destination = wanted_server(pool, server)
+            if destination is not None:
+                destinations[key] = destination
+    if pool.plan.sorry_server is not None:
+        key = kernel_key(at, pool.plan.sorry_server)
+        sorry = _wanted_of(pool, at, key)
+        if sorry is not None:
+            destinations[key] = sorry
+    return destinations
 
 
-def wanted_table(pools: Iterable[Pool]) -> Table:
+def wanted_entry(pools: tuple[Pool, ...], at: ServiceKey) -> Entry:
+    """The whole service."""
+    destinations = _servers_of(pools[0], at)
+    for pool in pools[1:]:
+        for key, destination in _servers_of(pool, at).items():
+            _add(destinations, key, destination)
+    return Entry(wanted_service(pools[0].plan, at.family), destinations)
+
+
+def wanted_table(services: Services) -> Table:
     """Everything we want, in the order of the file."""
-    return {pool.key: wanted_entry(pool) for pool in pools}
+    return {at: wanted_entry(pools, at) for at, pools in services.items()}

@@ -175,6 +175,8 @@ class VrrpPlan:
     startup_delay: Ns = 0
     dynamic_interfaces: bool = False
     log_unknown_vrids: bool = False
+    fifo_write_states_on_reload: bool = False
+    """After a reload the FIFOs get the state of unchanged instances and groups too."""
     log_detail: bool = False
     process: ProcessSettings = ProcessSettings()
 
@@ -221,6 +223,22 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Regex:
+    """A pattern that a body must contain, or must not; PCRE2's language."""
+
+    pattern: str
+    options: tuple[str, ...] = ()
+    """PCRE2 options by keepalived's names: `caseless`, `dotall`, ..."""
+    no_match: bool = False
+    min_offset: int = 0
+    """Octets of the body: where the search begins."""
+    max_offset: int | None = None
+    """Where a match must begin at the latest; None: anywhere."""
+    stack: tuple[int, int] | None = None
+    """Octets: what the matcher's stack has at first and at most; None: as the library has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Url:
     path: str
     digest: bytes | None = None
@@ -229,6 +247,10 @@ class Url:
     """Inclusive ranges."""
     virtualhost: str | None = None
     """Resolved: url, checker, real server or virtual server; None: target address and port."""
+    regex: Regex | None = None
+    sni: str | None = None
+    """Resolved (sni_name, else the virtualhost of url, checker or virtual server); None: no name is sent."""
+    tls_compliant: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,11 +272,55 @@ class TcpCheck(CheckerTiming):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpCheck(CheckerTiming):
+    """HTTP_GET, and SSL_GET (`tls`)."""
+
     connection: Connection
     urls: tuple[Url, ...]
+    tls: bool = False
     http_protocol: str = "1.0"
     """1.0, 1.0C or 1.1."""
     fast_recovery: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdpCheck(CheckerTiming):
+    connection: Connection
+    payload: bytes | None = None
+    """None: keepalived's own."""
+    require_reply: bool = False
+    reply: bytes = b""
+    """How an answer must begin, in the bits of `reply_mask`; empty: any answer will do."""
+    reply_mask: bytes = b""
+    min_reply_length: int = 0
+    max_reply_length: int = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsCheck(CheckerTiming):
+    connection: Connection
+    type: str = "SOA"
+    name: str = "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpCheck(CheckerTiming):
+    connection: Connection
+    helo_name: str = "smtpchecker.keepalived.org"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingCheck(CheckerTiming):
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCheck(CheckerTiming):
+    """The number in a tracked file: its product with `weight` is added to the server's weight; weight 0: a number
+    other than 0 is a failure (`reverse`: 0 is)."""
+
+    track_file: str
+    weight: int = 1
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +337,22 @@ class Checkers:
     tcp: tuple[TcpCheck, ...] = ()
     http: tuple[HttpCheck, ...] = ()
     misc: tuple[MiscCheck, ...] = ()
+    udp: tuple[UdpCheck, ...] = ()
+    dns: tuple[DnsCheck, ...] = ()
+    smtp: tuple[SmtpCheck, ...] = ()
+    ping: tuple[PingCheck, ...] = ()
+    file: tuple[FileCheck, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """The SSL block: what SSL_GET checks present of their own. Paths."""
+
+    certificate: str | None = None
+    key: str | None = None
+    password: str | None = None
+    ca: str | None = None
+    """Loaded, so that a bad file is reported; servers are not verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,8 +369,18 @@ class RealServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceEntry:
+    """One service of a virtual_server_group: `address` and `port`, or `fwmark`, is set."""
+
+    family: Family = 4
+    address: Address | None = None
+    port: int = 0
+    fwmark: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualServer:
-    """One virtual_server. `address` and `port`, or `fwmark`, is set."""
+    """One virtual_server. `address` and `port`, `fwmark`, or `group` with its `entries` is set."""
 
     name: str
     """As keepalived prints it in FIFO lines and mails: `[10.0.0.1]:tcp:80`, `FWM 5`, `[group]:0`."""
@@ -296,6 +388,11 @@ class VirtualServer:
     address: Address | None = None
     port: int = 0
     fwmark: int = 0
+    group: str = ""
+    """Name of its virtual_server_group: one pool for all of `entries`."""
+    sequence: int = 0
+    """Which one of the virtual servers of that group it is, from 0; with the name, its identity over a reload."""
+    entries: tuple[ServiceEntry, ...] = ()
     protocol: str = "TCP"
     """TCP, UDP, SCTP; NONE for a mark."""
     scheduler: str = "wlc"
@@ -337,6 +434,7 @@ class CheckerPlan:
     """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
     close_rst: bool = False
     """End a probe with a reset, the fast way (`close rst`); default: as keepalived, with FIN."""
+    tls: ClientTls = ClientTls()
     rs_init_notifies: bool = False
     no_checker_emails: bool = False
     process: ProcessSettings = ProcessSettings()
@@ -415,6 +513,14 @@ class Fifo:
     script: Command | None = None
 
 
+class MailTls(StrEnum):
+    """smtp_tls: how the mail server is spoken to."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """smtp_server and its kin; None in RunnerPlan when there is no server or no recipient."""
@@ -426,6 +532,12 @@ class Mail:
     sender: str = "keepalived@localhost"
     recipients: tuple[str, ...] = ()
     no_email_faults: bool = False
+    tls: MailTls = MailTls.NONE
+    ca_file: str | None = None
+    """Certificates that the server's is judged by; None: the system's."""
+    user: str | None = None
+    password_file: str | None = None
+    """Its first line is the password; read for each letter, so that it can be changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -461,6 +573,15 @@ class SupervisorPlan:
     shutdown_script_timeout: Ns = 10 * S
     umask: int = 0o177
     process_name: str | None = None
+    reload_time_file: str | None = None
+    reload_repeat: bool = False
+    reload_file: str | None = None
+    """Empty: `keepalived.reload` beside the pid file."""
+    reload_check_config: str | None = None
+    """Where the findings of a reload go."""
+    state_dump_file: str | None = None
+    data_use_instance: bool = False
+    json_version: int = 1
     watchdog: Ns = 5 * S
     """A child that does not answer through its core loop for this long is restarted."""
     script_limit: int = 64

@@ -56,6 +56,16 @@ class InstanceSnapshot:
     """Configured, as `address/prefix dev NAME`."""
     present: tuple[str, ...] = ()
     """Those of `addresses` that the kernel has right now."""
+    source: Address | None = None
+    """What adverts are sent from."""
+    total_priority: int = 0
+    """Configured priority and all terms, unlimited."""
+    faults: tuple[str, ...] = ()
+    """Why it cannot be anything but FAULT now."""
+    pending: tuple[str, ...] = ()
+    """Trackers without a first result that it waits for."""
+    master_down: Ns = 0
+    """How long a silent master is believed."""
     stats: dict[str, int] = field(default_factory=dict)
     """keepalived's names: advert_rcvd, advert_sent, become_master, release_master, packet_len_err, ..."""
 
@@ -123,6 +133,8 @@ class VirtualServerSnapshot:
     quorum_up: bool
     weight_alive: int
     programmed: bool
+    services: tuple[str, ...] = ()
+    """The kernel's services of a group; empty for a virtual server that is one service itself."""
     sorry_server: str | None = None
     sorry_in_use: bool = False
     real_servers: tuple[RealServerSnapshot, ...] = ()
@@ -153,12 +165,29 @@ class ScriptSnapshot:
     last_wall: float
     running: bool
     lateness: Ns
+    against: int = 0
+    """Results in a row that contradict the state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedProcessSnapshot:
+    """A vrrp_track_process."""
+
+    name: str
+    count: int
+    up: bool
+    """It has its quorum."""
+    fork_pending: bool = False
+    """Enough processes, but fork_delay is not over."""
+    terminate_pending: bool = False
+    """Too few (or too many), but terminate_delay is not over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerSnapshot:
     scripts: tuple[ScriptSnapshot, ...] = ()
     files: dict[str, int] = field(default_factory=dict)
+    processes: tuple[TrackedProcessSnapshot, ...] = ()
     counters: dict[str, int] = field(default_factory=dict)
     """started, running, timed_out, notify_lost, fifo_lost, mail_queued, ..."""
 

@@ -81,7 +81,7 @@ class CheckerWork:
         self._started = now = clock.monotonic()
         self._follow_addresses(plan, now)
         self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
-        self.programmer.install(self.director.pools, table, now)
+        self.programmer.install(self.director.services, table, now)
         self.engine = ProbeEngine()
         try:
             self.engine.start()
@@ -171,7 +171,7 @@ class CheckerWork:
             self._child.log("error", f"{plane.name}: the table cannot be read: {error}")
             table = {}
         self._set_timeouts(self.director.plan)
-        self.programmer.install(self.director.pools, table, now)
+        self.programmer.install(self.director.services, table, now)
 
     def _set_timeouts(self, plan: CheckerPlan) -> None:
         """lvs_timeouts; what is not set (any more) is as the kernel had it."""
@@ -209,7 +209,7 @@ class CheckerWork:
         if self._ticks % LOST_EVERY == 0:
             self._find_lost(now)
             self._tell_local_errors()
-        self.programmer.tick(self.director.pools, now)
+        self.programmer.tick(self.director.services, now)
         self._enact(now)
 
     def _tell_local_errors(self) -> None:
@@ -236,7 +236,7 @@ class CheckerWork:
         """Do what the director has come to."""
         effects = self.director.take()
         self.programmer.touch(effects.touched)
-        self.programmer.flush(self.director.pools, now)
+        self.programmer.flush(self.director.services, now)
         self._order(effects.orders)
         for level, text, cause in effects.lines:
             self._child.log(level, text, cause)
@@ -358,7 +358,7 @@ class CheckerWork:
             plane=programmer.plane.name,
             plane_note=programmer.plane.note,
             virtual_servers=tuple(
-                describer.virtual_server(pool, kernel.get(pool.key) if kernel is not None else None)
+                describer.virtual_server(pool, kernel or {})
                 for pool in self.director.pools.values()
             ),
             foreign_services=tuple(str(key) for key in programmer.foreign),

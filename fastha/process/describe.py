@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastha.checks.core import CheckCore
-from fastha.checks.life import Checker, HttpChecker, MiscChecker
+from fastha.checks.life import Checker, FileChecker, HttpChecker, MiscChecker
 from fastha.checks.recipes import LastProbe
-from fastha.checks.words import result_words
-from fastha.lvs.quorum import Pool, Server
+from fastha.checks.words import file_words, result_words
+from fastha.lvs.quorum import Pool, Server, kernel_key
 from fastha.model.net import host_port
 from fastha.model.snapshot import CheckSnapshot, RealServerSnapshot, VirtualServerSnapshot
-from fastha.model.table import Entry
+from fastha.model.table import Destination, Table
 from fastha.model.units import Ns, S
 
 
@@ -22,10 +22,11 @@ class Describer:
     last: Callable[[int], LastProbe]
     wall_offset: float
 
-    def virtual_server(self, pool: Pool, entry: Entry | None) -> VirtualServerSnapshot:
-        """A pool beside what the kernel has of it (None: nothing, or it could not be read)."""
+    def virtual_server(self, pool: Pool, kernel: Table) -> VirtualServerSnapshot:
+        """A pool beside what the kernel has of it; `kernel` is empty when it could not be read."""
         plan = pool.plan
         sorry = plan.sorry_server
+        entries = {at: kernel[at] for at in pool.services if at in kernel}
         return VirtualServerSnapshot(
             name=plan.name,
             scheduler=plan.scheduler,
@@ -33,24 +34,30 @@ class Describer:
             hysteresis=plan.hysteresis,
             quorum_up=pool.quorum_up,
             weight_alive=pool.alive_weight,
-            programmed=entry is not None,
+            programmed=len(entries) == len(pool.services),
+            services=tuple(map(str, pool.services)) if plan.group else (),
             sorry_server=host_port(sorry.address, sorry.port) if sorry is not None else None,
             sorry_in_use=pool.sorry_in_use,
-            real_servers=tuple(self.real_server(server, entry) for server in pool),
+            real_servers=tuple(self.real_server(server, entries) for server in pool),
         )
 
-    def real_server(self, server: Server, entry: Entry | None) -> RealServerSnapshot:
-        """A server beside what the kernel has of it."""
-        there = entry.destinations.get(server.key) if entry is not None else None
-        active, inactive = entry.connections.get(server.key, (0, 0)) if entry is not None else (0, 0)
+    def real_server(self, server: Server, entries: Table) -> RealServerSnapshot:
+        """A server beside what the kernel has of it; connections are those of all services of its pool."""
+        there: list[Destination | None] = []
+        active = inactive = 0
+        for at, entry in entries.items():
+            key = kernel_key(at, server.plan) if server.pool.plan.group else server.key
+            there.append(entry.destinations.get(key))
+            counts = entry.connections.get(key, (0, 0))
+            active, inactive = active + counts[0], inactive + counts[1]
         return RealServerSnapshot(
             address=server.plan.address,
             port=server.plan.port,
             alive=server.alive,
             weight=server.plan.weight,
             effective_weight=server.effective_weight,
-            programmed=there is not None,
-            kernel_weight=there.weight if there is not None else None,
+            programmed=bool(there) and None not in there,
+            kernel_weight=next((each.weight for each in there if each is not None), None),
             active=active,
             inactive=inactive,
             checkers=tuple(self.checker(self.core[target]) for target in server.checkers),
@@ -61,6 +68,9 @@ class Describer:
         if isinstance(checker, MiscChecker):
             target = " ".join(checker.check.command.argv)
             result, finished, lateness = _script_result(checker), checker.seen_wall, checker.lateness
+        elif isinstance(checker, FileChecker):
+            target = checker.check.track_file
+            result, finished, lateness = file_words(checker), checker.heard_wall, 0
         else:
             connection = checker.check.connection  # type: ignore[union-attr]
             target = host_port(connection.address, connection.port)

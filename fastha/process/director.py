@@ -17,15 +17,16 @@ empties an alpha pool nor sends clients to servers known to be dead.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from fastha.checks.actions import Action, Changed, Drop, Probe, RunScript, Weighed
+from fastha.checks.actions import Action, Added, Changed, Drop, Probe, RunScript, Weighed
 from fastha.checks.core import CheckCore, spread
-from fastha.checks.life import Check, Checker, MiscChecker, same_parameters
+from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, same_parameters
 from fastha.checks.recipes import Report, Verdict
-from fastha.checks.words import result_words
+from fastha.checks.words import file_words, result_words
 from fastha.lvs.notices import Notice, server_name
-from fastha.lvs.quorum import Pool, Server, pools_by_key
+from fastha.lvs.quorum import Pool, PoolKey, Server, kernel_key, pools_by_key, service_keys
+from fastha.lvs.wanted import Services, services_of
 from fastha.model.net import Address
-from fastha.model.plan import CheckerPlan, RealServer, VirtualServer
+from fastha.model.plan import CheckerPlan, FileCheck, RealServer, VirtualServer
 from fastha.model.table import DestinationKey, Entry, ServiceKey, Table
 from fastha.model.units import Ns
 
@@ -47,7 +48,16 @@ class Effects:
 def checks_of(plan: RealServer) -> tuple[Check, ...]:
     """The checkers of a real server, kind by kind."""
     checkers = plan.checkers
-    return (*checkers.tcp, *checkers.http, *checkers.misc)
+    return (
+        *checkers.tcp,
+        *checkers.http,
+        *checkers.misc,
+        *checkers.udp,
+        *checkers.dns,
+        *checkers.smtp,
+        *checkers.ping,
+        *checkers.file,
+    )
 
 
 def _identity(server: Server, index: int) -> str:
@@ -60,12 +70,18 @@ class Director:
 
     def __init__(self) -> None:
         self.core = CheckCore()
-        self.pools: dict[ServiceKey, Pool] = {}
+        self.pools: dict[PoolKey, Pool] = {}
+        self.services: Services = {}
+        """The kernel's services and the pools behind each."""
         self.plan = CheckerPlan()
         self._servers: list[Server | None] = []
         """By target number."""
         self._local: dict[Address, int] = {}
         """Addresses this host has, and on how many interfaces: for ha_suspend."""
+        self._files: dict[str, tuple[int, float]] = {}
+        """Tracked files: number, and the wall time of its arrival."""
+        self._file_users: dict[str, set[int]] = {}
+        """FILE_CHECKs by file."""
         self._effects = Effects()
 
     def take(self) -> Effects:
@@ -87,22 +103,23 @@ class Director:
         self.core.close_rst = plan.close_rst
         wanted, complaints = pools_by_key(plan.virtual_servers)
         self._effects.lines += [("error", text, "") for text in complaints]
-        for key, service in wanted.items():
-            before = kernel.get(key) if kernel is not None and key in ours else None
-            if before is not None and not _tells(before, service):
-                before = None
+        for service in wanted.values():
+            before = _before(service, kernel or {}, ours)
             self._new_pool(service, now, fresh=True, before=before)
+        self.services = services_of(self.pools.values())
 
-    def _new_pool(self, plan: VirtualServer, now: Ns, *, fresh: bool, before: Entry | None = None) -> None:
+    def _new_pool(self, plan: VirtualServer, now: Ns, *, fresh: bool, before: "_Before | None" = None) -> None:
         pool = Pool(plan, no_checker_emails=self.plan.no_checker_emails)
         pool.enabled = not plan.ha_suspend or self._is_local(plan)
         self.pools[pool.key] = pool
         for server in plan.real_servers:
             self._new_server(pool, server, now, fresh=fresh, before=before)
         self._effects.notices += pool.start(init_notifies=self.plan.rs_init_notifies)
-        self._effects.touched[pool.key] = None
+        self._touch_all(pool)
 
-    def _new_server(self, pool: Pool, plan: RealServer, now: Ns, *, fresh: bool, before: Entry | None = None) -> None:
+    def _new_server(
+        self, pool: Pool, plan: RealServer, now: Ns, *, fresh: bool, before: "_Before | None" = None
+    ) -> None:
         server = Server(pool, plan)
         if server.key in pool.servers:
             self._say(pool, "error", f"real server {server.key} is there twice; the second is left out")
@@ -110,7 +127,7 @@ class Director:
         checks = checks_of(plan)
         up: bool | None = None
         if before is not None and checks:
-            there = before.destinations.get(server.key)
+            there = before.entry.destinations.get(kernel_key(before.at, plan))
             up = there is not None and (there.weight > 0 or not plan.inhibit_on_failure or plan.weight == 0)
             fresh = False
         server.checkers = tuple(
@@ -130,7 +147,17 @@ class Director:
             self._order(orders)
         else:
             self.core.suspend(target)
+        if isinstance(check, FileCheck):
+            self._new_file_user(server, target, check.track_file, now)
         return target
+
+    def _new_file_user(self, server: Server, target: int, name: str, now: Ns) -> None:
+        """A FILE_CHECK whose file is known already begins with its number; the server is not in the pool yet."""
+        self._file_users.setdefault(name, set()).add(target)
+        if name in self._files:
+            for action in self.core.file_value(target, *self._files[name], now):
+                if isinstance(action, Added):
+                    server.add(target, action.amount)
 
     # ------------------------------------------------------------------------------------- running
 
@@ -140,6 +167,19 @@ class Director:
         actions = self.core.handle(report, now)
         if server is None or not actions:
             return
+        if not self._follow(server, actions, report):
+            self._say_unchanged(server.pool, server, report)
+
+    def file(self, name: str, value: int, wall: float, now: Ns) -> None:
+        """The number in a tracked file is this."""
+        self._files[name] = (value, wall)
+        for target in sorted(self._file_users.get(name, ())):
+            server = self.server(target)
+            if server is not None:
+                self._follow(server, self.core.file_value(target, value, wall, now), None)
+
+    def _follow(self, server: Server, actions: Iterable[Action], report: Report | None) -> bool:
+        """Do what the core has concluded, in `report`'s words; has a checker changed?"""
         pool = server.pool
         sorry = pool.sorry_in_use
         changed = False
@@ -151,23 +191,31 @@ class Director:
                 case Weighed(target, weight):
                     server.wish(target, weight)
                     self._announce(pool, pool.weight_changed(server))
-                    self._touch(pool, server.key)
+                    self._touch(pool, server)
+                case Added(target, amount):
+                    server.add(target, amount)
+                    self._announce(pool, pool.weight_changed(server))
+                    self._touch(pool, server)
                 case _:
                     self._effects.orders.append(action)
-        if not changed:
-            self._say_unchanged(pool, server, report)
         if pool.sorry_in_use != sorry:
-            self._effects.touched[pool.key] = None
+            self._touch_all(pool)
+        return changed
 
-    def _changed(self, pool: Pool, server: Server, action: Changed, report: Report) -> None:
+    def _changed(self, pool: Pool, server: Server, action: Changed, report: Report | None) -> None:
         change = action.change
         if change.first:
             self._announce(pool, pool.checker_confirmed(server, up=change.up, mail=action.mail))
             return
         level, state = ("notice", "is up") if change.up else ("warning", "is down")
-        self._say_result(pool, server, report, level, state)
+        if report is not None:
+            self._say_result(pool, server, report, level, state)
+        else:
+            checker = self.core[action.target]
+            words = file_words(checker) if isinstance(checker, FileChecker) else ""
+            self._say(pool, level, f"{server_name(pool.plan, server.plan)}: {checker.name} {state}: {words}")
         self._announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
-        self._touch(pool, server.key)
+        self._touch(pool, server)
 
     def _say_unchanged(self, pool: Pool, server: Server, report: Report) -> None:
         """A result that decides nothing is worth a line when we are to blame, or when it was asked for."""
@@ -222,7 +270,9 @@ class Director:
                 self._enable(pool, self._is_local(pool.plan), now)
 
     def _is_local(self, plan: VirtualServer) -> bool:
-        return plan.address is not None and self._local.get(plan.address, 0) > 0
+        """Whether this host has the address; of a group, one of them."""
+        addresses = (plan.address, *(entry.address for entry in plan.entries))
+        return any(self._local.get(address, 0) > 0 for address in addresses if address is not None)
 
     def _enable(self, pool: Pool, enabled: bool, now: Ns) -> None:
         if pool.enabled == enabled:
@@ -232,10 +282,10 @@ class Director:
         self._say(pool, "notice", f"health checks are {words}")
         for server in pool:
             for index, target in enumerate(server.checkers):
-                resume = (
-                    self.core.resume(target, _identity(server, index), now) if enabled else self.core.suspend(target)
-                )
-                self._order(resume)
+                if enabled:
+                    self._follow(server, self.core.resume(target, _identity(server, index), now), None)
+                else:
+                    self._order(self.core.suspend(target))
 
     # -------------------------------------------------------------------------------------- reload
 
@@ -253,7 +303,7 @@ class Director:
         for key, pool in before.items():
             if key not in wanted:
                 self._effects.notices += pool.farewell(removed=True)
-                self._effects.touched[key] = None
+                self._touch_all(pool)
                 for server in pool:
                     self._drop(server.checkers)
         for key, service in wanted.items():
@@ -265,6 +315,10 @@ class Director:
             kept.no_checker_emails = plan.no_checker_emails
             if kept.plan != service:
                 self._reload_pool(kept, service, now)
+        shared, self.services = self.services, services_of(self.pools.values())
+        for at, pools in self.services.items():
+            if len(pools) > 1 and pools != shared.get(at):
+                self._effects.touched[at] = None  # another one of them may be the first now
         if close_changed:
             self.renew([checker.target for checker in self.core], now, at_once=False)
 
@@ -274,6 +328,7 @@ class Director:
         for key in [key for key in pool.servers if key not in wanted]:
             self._drop(pool.servers[key].checkers)
             notices += pool.remove(key)
+        self._touch_all(pool)
         pool.set_plan(plan)
         self._enable(pool, not plan.ha_suspend or self._is_local(plan), now)
         kept, pool.servers = pool.servers, {}
@@ -286,7 +341,7 @@ class Director:
             if server.plan != real:
                 self._reload_server(pool, server, real, now)
         self._announce(pool, pool.judge())
-        self._effects.touched[pool.key] = None
+        self._touch_all(pool)
 
     def _reload_server(self, pool: Pool, server: Server, plan: RealServer, now: Ns) -> None:
         old = list(server.checkers)
@@ -306,12 +361,17 @@ class Director:
             targets.append(target)
             if self.core[target].check == check:
                 self.core.replace(target, check)
-            else:
-                self._order(self.core.retime(target, check, _identity(server, index), now))
-        self._drop(target for target in old if target not in targets)
-        for target in old:
-            if target not in targets:
-                server.wish(target, None)
+                continue
+            actions = self.core.retime(target, check, _identity(server, index), now)
+            for action in actions:
+                if isinstance(action, Added):
+                    server.add(target, action.amount)
+            self._order(actions)
+        gone = [target for target in old if target not in targets]
+        self._drop(gone)
+        for target in gone:
+            server.wish(target, None)
+            server.add(target, 0)
         server.checkers = tuple(targets)
         server.failed = sum(not self.core[target].up for target in targets)
         alive = server.failed == 0
@@ -338,6 +398,9 @@ class Director:
 
     def _drop(self, targets: Iterable[int]) -> None:
         for target in targets:
+            checker = self.core[target]
+            if isinstance(checker, FileChecker):
+                self._file_users[checker.check.track_file].discard(target)
             self._servers[target] = None
             self._order(self.core.remove(target))
 
@@ -347,29 +410,48 @@ class Director:
         """Say the last words of everything; then nothing is wanted any more."""
         for pool in self.pools.values():
             self._effects.notices += pool.farewell(removed=False)
-            self._effects.touched[pool.key] = None
-        self.pools = {}
+            self._touch_all(pool)
+        self.pools, self.services = {}, {}
 
     # --------------------------------------------------------------------------------------- parts
 
     def _order(self, actions: Iterable[Action]) -> None:
         self._effects.orders += [action for action in actions if isinstance(action, (Probe, RunScript, Drop))]
 
-    def _touch(self, pool: Pool, key: DestinationKey) -> None:
-        keys = self._effects.touched.setdefault(pool.key, set())
-        if keys is not None:
-            keys.add(key)
+    def _touch(self, pool: Pool, server: Server) -> None:
+        for at in pool.services:
+            keys = self._effects.touched.setdefault(at, set())
+            if keys is not None:
+                keys.add(kernel_key(at, server.plan) if pool.plan.group else server.key)
+
+    def _touch_all(self, pool: Pool) -> None:
+        for at in pool.services:
+            self._effects.touched[at] = None
 
     def _say(self, pool: Pool, level: str, text: str) -> None:
         self._effects.lines.append((level, f"{pool.plan.name}: {text}", pool.plan.name))
 
 
-def _tells(entry: Entry, plan: VirtualServer) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A service that the process before us left in the kernel."""
+
+    at: ServiceKey
+    entry: Entry
+
+
+def _before(plan: VirtualServer, kernel: Table, ours: Collection[ServiceKey]) -> _Before | None:
+    """What the kernel says about a pool's servers, if it does. The services of a group all say the same."""
+    left = (_Before(at, kernel[at]) for at in service_keys(plan) if at in ours and at in kernel)
+    return next((before for before in left if _tells(before, plan)), None)
+
+
+def _tells(before: _Before, plan: VirtualServer) -> bool:
     """Whether what is in the kernel says anything about these servers: not when it is full of others, because the
     configuration was changed meanwhile; then nobody would serve until the first results."""
     servers = [*plan.real_servers, *([plan.sorry_server] if plan.sorry_server is not None else [])]
-    there = entry.destinations
-    return not there or any(DestinationKey(server.address, server.port) in there for server in servers)
+    there = before.entry.destinations
+    return not there or any(kernel_key(before.at, server) in there for server in servers)
 
 
 def _url(checker: Checker) -> int:

@@ -7,14 +7,14 @@ hands in it, and repairs what he did. What the kernel refuses is told once, kept
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
 from fastha.lvs.journal import decode_journal, encode_journal
 from fastha.lvs.quorum import Pool
 from fastha.lvs.reconcile import destination_operation, execute, ordered, reconcile, service_operations
-from fastha.lvs.wanted import wanted_destination, wanted_entry, wanted_table
+from fastha.lvs.wanted import Services, wanted_destination, wanted_entry, wanted_table
 from fastha.model.table import DestinationKey, Op, Operation, Plane, Refusal, ServiceKey, Table
 from fastha.model.units import Ns, S
 
@@ -126,14 +126,14 @@ class Programmer:
         self.mirror = {key: entry for key, entry in table.items() if key in self.ours}
         return table
 
-    def install(self, pools: Mapping[ServiceKey, Pool], table: Table, now: Ns) -> None:
-        """Make `table`, just read, what the pools want."""
-        wanted = wanted_table(pools.values())
+    def install(self, services: Services, table: Table, now: Ns) -> None:
+        """Make `table`, just read, what `services` want."""
+        wanted = wanted_table(services)
         self._claim(wanted)
         self._see(table, wanted)
         self._apply(reconcile(table, wanted, self.ours), now)
         self._agree(wanted)
-        self._settle_journal(pools)
+        self._settle_journal(services)
         self._check_at = now + CHECK_EVERY
 
     def _see(self, table: Table, wanted: Table) -> None:
@@ -156,10 +156,10 @@ class Programmer:
         if self.programs:
             self._write_journal(self.ours | set(wanted))
 
-    def _settle_journal(self, pools: Iterable[ServiceKey]) -> None:
+    def _settle_journal(self, wanted: Iterable[ServiceKey]) -> None:
         """Forget services that are gone from the configuration and from the kernel."""
         if self.programs:
-            self._write_journal(set(pools) | (self.ours & self.mirror.keys()))
+            self._write_journal(set(wanted) | (self.ours & self.mirror.keys()))
 
     def _write_journal(self, keys: set[ServiceKey]) -> None:
         try:
@@ -177,30 +177,31 @@ class Programmer:
         """These may differ from what is wanted now."""
         _merge(self._touched, touched)
 
-    def flush(self, pools: Mapping[ServiceKey, Pool], now: Ns) -> None:
+    def flush(self, services: Services, now: Ns) -> None:
         """Bring what was touched in order, in one batch."""
         if not self._touched:
             return
         if self._lost:
             return  # `tick` reads everything and starts from there
         touched, self._touched = self._touched, {}
-        new = [at for at in touched if at in pools and at not in self.ours]
+        new = [at for at in touched if at in services and at not in self.ours]
         if new:
             self._claim(new)
         operations: list[Operation] = []
         for at, keys in touched.items():
-            operations += self._operations(at, keys, pools.get(at))
+            operations += self._operations(at, keys, services.get(at, ()))
         if operations:
             self._apply(operations, now)
-        if any(at not in pools for at in touched):
-            self._settle_journal(pools)
+        if any(at not in services for at in touched):
+            self._settle_journal(services)
 
-    def _operations(self, at: ServiceKey, keys: set[DestinationKey] | None, pool: Pool | None) -> list[Operation]:
+    def _operations(self, at: ServiceKey, keys: set[DestinationKey] | None, pools: tuple[Pool, ...]) -> list[Operation]:
         entry = self.mirror.get(at)
-        if keys is None or pool is None or entry is None:
-            return service_operations(at, entry, wanted_entry(pool) if pool is not None else None)
+        if keys is None or not pools or entry is None:
+            return service_operations(at, entry, wanted_entry(pools, at) if pools else None)
         changes = (
-            destination_operation(at, key, entry.destinations.get(key), wanted_destination(pool, key)) for key in keys
+            destination_operation(at, key, entry.destinations.get(key), wanted_destination(pools, at, key))
+            for key in keys
         )
         return ordered(change for change in changes if change is not None)
 
@@ -252,30 +253,30 @@ class Programmer:
         self._retry_at = now + self._retry_delay
         self._retry_delay = min(2 * self._retry_delay, RETRY_LONGEST)
 
-    def tick(self, pools: Mapping[ServiceKey, Pool], now: Ns) -> None:
+    def tick(self, services: Services, now: Ns) -> None:
         """To be called about once a second: repeat what was refused, look for what others changed."""
-        self._forget_refusals(pools)
+        self._forget_refusals(services)
         if self._retry_at and now >= self._retry_at:
             self._retry_at = 0
             if self._lost:
-                self.check(pools, now)
+                self.check(services, now)
             else:
                 self.touch(self._again)
                 self._again = {}
-                self.flush(pools, now)
+                self.flush(services, now)
             if not self._retry_at:
                 self._retry_delay = RETRY_FIRST
         elif now >= self._check_at:
-            self.check(pools, now)
+            self.check(services, now)
 
-    def _forget_refusals(self, pools: Mapping[ServiceKey, Pool]) -> None:
+    def _forget_refusals(self, services: Services) -> None:
         """A refusal about something that nobody wants any more is history."""
         for at, key in [
-            subject for subject in self.refused if subject[0] not in pools and subject[0] not in self.mirror
+            subject for subject in self.refused if subject[0] not in services and subject[0] not in self.mirror
         ]:
             del self.refused[at, key]
 
-    def check(self, pools: Mapping[ServiceKey, Pool], now: Ns) -> None:
+    def check(self, services: Services, now: Ns) -> None:
         """Read the table and repair what differs from what is wanted."""
         self._check_at = now + CHECK_EVERY
         if not self.programs:
@@ -291,7 +292,7 @@ class Programmer:
                 self._retry(now)
             return
         lost, self._lost = self._lost, False
-        wanted = wanted_table(pools.values())
+        wanted = wanted_table(services)
         self._claim(wanted)
         self._see(table, wanted)
         operations = reconcile(table, wanted, self.ours)
@@ -301,7 +302,7 @@ class Programmer:
         self._touched, self._again = {}, {}
         self._repair(operations, now, expected=lost)
         self._agree(wanted)
-        self._settle_journal(pools)
+        self._settle_journal(services)
         self._check_at = max(self._check_at, now + CHECK_SHARE * (time.monotonic_ns() - begin))
 
     def _repair(self, operations: list[Operation], now: Ns, *, expected: bool) -> None:

@@ -69,7 +69,7 @@ class NftablesPlane:
     # ------------------------------------------------------------------------------------------ read
 
     def read(self) -> Table:
-        """See `model.table.Plane`: the services of our own table, as the kernel has them; connections are not counted."""
+        """See `model.table.Plane`: the services of our own table, as the kernel has them. Flows are not counted."""
         self._refresh()
         return {at: Entry(entry.service, dict(entry.destinations)) for at, entry in self._table.items()}
 

@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from fastha.lvs.quorum import service_key
+from fastha.lvs.quorum import service_keys
 from fastha.lvs.wanted import wanted_service
 from fastha.model.plan import CheckerPlan, PlaneChoice, RealServer, VirtualServer
 from fastha.model.table import Destination, Operation, Plane, Refusal, Table
@@ -98,8 +98,8 @@ def _nftables(plan: CheckerPlan, why: str) -> NftablesPlane:
 def obstacles(servers: Iterable[VirtualServer]) -> Iterator[str]:
     """Why nftables cannot do some of `servers`: a line for each of them, naming it."""
     for virtual_server in servers:
-        at = service_key(virtual_server)
-        why = service_obstacle(at, wanted_service(virtual_server))
+        wanted = ((at, wanted_service(virtual_server, at.family)) for at in service_keys(virtual_server))
+        why = next(filter(None, (service_obstacle(at, service) for at, service in wanted)), "")
         if not why:
             real_servers = [*virtual_server.real_servers]
             if virtual_server.sorry_server is not None:

@@ -58,7 +58,7 @@ def check_invariants(lab: Lab) -> None:
     assert lab.errors == [], "the kernel never had to say no"
     for pool in lab.director.pools.values():
         check_pool(lab, pool)
-    assert lab.kernel.table == wanted_table(lab.director.pools.values())
+    assert lab.kernel.table == wanted_table(lab.director.services)
 
 
 def check_pool(lab: Lab, pool: Pool) -> None:

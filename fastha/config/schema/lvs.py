@@ -446,7 +446,7 @@ ROOT_WORDS = (
         arguments=Words("NAME", 1, required="fatal"),
         opens="virtual_server_group",
         repeat=Repeat.MANY,
-        effect="Addresses, ranges and marks for 'virtual_server group'; each is a service with checks of its own.",
+        effect="Addresses, ranges and marks for 'virtual_server group'; one pool with one quorum serves them all.",
         example="virtual_server_group web { 192.0.2.10-19 80\nfwmark 7 }",
     ),
 )

@@ -28,9 +28,6 @@ class VirtualKey:
     port: int = 0
     fwmark: int = 0
     group: str = ""
-    marked: bool = False
-    mixed: bool = False
-    """An entry of a group that has addresses as well as marks."""
 
 
 def _address(r: Reading, at: int, what: str) -> Any:
@@ -61,7 +58,7 @@ def virtual_address(r: Reading) -> Any:
         if kind == "group":
             return VirtualKey(group=r.words[2])
         mark = Integer(1, UINT, "MARK").value(r, r.words[2], 2)
-        return DROP if mark is DROP else VirtualKey(fwmark=mark, marked=True)
+        return DROP if mark is DROP else VirtualKey(fwmark=mark)
     address = _address(r, 1, "virtual server")
     port = PORT.value(r, r.words[2], 2) if len(r.words) > 2 else 0
     return DROP if address is DROP or port is DROP else VirtualKey(address=address, port=port)

@@ -20,6 +20,7 @@ from fastha.model.plan import (
     Notifies,
     PlaneChoice,
     RealServer,
+    ServiceEntry,
     VirtualServer,
 )
 
@@ -54,15 +55,20 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
     reader = CheckerReader(ctx, scripts, tracking)
     groups = _groups(ctx)
     for node in ctx.root.blocks("virtual_server"):
-        for key in _keys(ctx, node, groups):
-            service = _Service(ctx, scripts, reader, node, key)
-            planned = service.plan()
-            if planned is None:
-                continue
-            identity = (planned.family, planned.fwmark, planned.protocol, planned.address, planned.port)
-            first = services.get(identity)
-            services[identity] = planned if first is None else _joined(ctx, first, planned, node)
-            notifies += service.notifies(planned)
+        key: VirtualKey = node.header
+        group = groups.get(key.group) if key.group else None
+        if key.group and group is None:
+            ctx.error(f"there is no virtual_server_group '{key.group}'; the virtual server is dropped", node.line, 2)
+            continue
+        service = _Service(ctx, scripts, reader, node, group)
+        planned = service.plan()
+        if planned is None:
+            continue
+        place = (planned.family, planned.fwmark, planned.protocol, planned.address, planned.port)
+        identity = (planned.group, planned.sequence) if group is not None else place
+        first = services.get(identity)
+        services[identity] = planned if first is None else _joined(ctx, first, planned, node)
+        notifies += service.notifies(planned)
     return LvsPart(
         CheckerPlan(
             virtual_servers=tuple(services.values()),
@@ -91,9 +97,46 @@ def _joined(ctx: Context, first: VirtualServer, second: VirtualServer, node: Nod
     return replace(first, real_servers=first.real_servers + more)
 
 
-def _groups(ctx: Context) -> dict[str, list[GroupEntry]]:
+@dataclass(slots=True)
+class _Group:
+    """A virtual_server_group. `users` counts the virtual servers that have it."""
+
+    name: str
+    entries: list[GroupEntry]
+    users: int = 0
+
+    @property
+    def families(self) -> set[Family]:
+        """Of its addresses, and of the marks that say theirs."""
+        return {entry.family for entry in self.entries if entry.family is not None}
+
+    @property
+    def marked(self) -> bool:
+        """There are marks in it."""
+        return any(entry.fwmark is not None for entry in self.entries)
+
+    @property
+    def ports(self) -> set[int]:
+        """Of its addresses; empty when it has only marks."""
+        return {entry.port for entry in self.entries if entry.fwmark is None}
+
+    def services(self, ctx: Context, family: Family) -> tuple[ServiceEntry, ...]:
+        """Entry by entry and address by address; `family` is for marks that say none."""
+        result: list[ServiceEntry] = []
+        for entry in self.entries:
+            if entry.fwmark is not None:
+                result.append(ServiceEntry(family=entry.family or family, fwmark=entry.fwmark))
+                continue
+            result += [
+                ServiceEntry(family=family_of(address), address=address, port=entry.port)
+                for address in _addresses(ctx, entry)
+            ]
+        return tuple(dict.fromkeys(result))
+
+
+def _groups(ctx: Context) -> dict[str, _Group]:
     """virtual_server_group by name; of two with one name the first is used."""
-    result: dict[str, list[GroupEntry]] = {}
+    result: dict[str, _Group] = {}
     for node in ctx.root.blocks("virtual_server_group"):
         name = node.header[0]
         if not node.items:
@@ -107,27 +150,8 @@ def _groups(ctx: Context) -> dict[str, list[GroupEntry]]:
                 1,
             )
             continue
-        result.setdefault(name, node.items)
+        result.setdefault(name, _Group(name, node.items))
     return result
-
-
-def _keys(ctx: Context, node: Node, groups: dict[str, list[GroupEntry]]) -> list[VirtualKey]:
-    """The services a virtual_server stands for: itself, or each entry of its group."""
-    key: VirtualKey = node.header
-    if not key.group:
-        return [key]
-    entries = groups.get(key.group)
-    if entries is None:
-        ctx.error(f"there is no virtual_server_group '{key.group}'; the virtual server is dropped", node.line, 2)
-        return []
-    keys: list[VirtualKey] = []
-    mixed = any(entry.fwmark is None for entry in entries)
-    for entry in entries:
-        if entry.fwmark is not None:
-            keys.append(VirtualKey(fwmark=entry.fwmark, marked=True, group=key.group, mixed=mixed))
-            continue
-        keys += [VirtualKey(address=a, port=entry.port, group=key.group) for a in _addresses(ctx, entry)]
-    return keys
 
 
 def _addresses(ctx: Context, entry: GroupEntry) -> list[Address]:
@@ -142,27 +166,37 @@ def _addresses(ctx: Context, entry: GroupEntry) -> list[Address]:
 class _Service:
     """The work on one virtual server."""
 
-    def __init__(self, ctx: Context, scripts: Scripts, reader: CheckerReader, node: Node, key: VirtualKey) -> None:
+    def __init__(self, ctx: Context, scripts: Scripts, reader: CheckerReader, node: Node, group: _Group | None) -> None:
         self.ctx = ctx
         self.scripts = scripts
         self.reader = reader
         self.node = node
-        self.key = key
-        self.marked = key.marked
+        self.key: VirtualKey = node.header
+        self.group = group
+        self.sequence = 0
+        if group is not None:
+            self.sequence = group.users
+            group.users += 1
+        self.marked = bool(self.key.fwmark) if group is None else not group.ports
+        """It has no address, only marks."""
         self.servers = node.blocks("real_server")
         self.protocol: str = node.get("protocol", "NONE")
         self.name = self._name()
         self.timeout: int = node.get("persistence_timeout", 0)
         self.method: Method | None = node.maybe("lvs_method")
         self.family: Family = 4
+        self.mixed = False
+        """Its group has both families."""
 
     @property
     def spoken(self) -> str:
-        """For messages. A group goes by its own name, so that what is wrong with it is said once."""
-        return f"virtual server [{self.key.group}]" if self.key.group else f"virtual server {self.name}"
+        """For messages."""
+        return f"virtual server {self.name}"
 
     def _name(self) -> str:
         """As keepalived prints it."""
+        if self.group is not None:
+            return f"[{self.group.name}]:{self.sequence}"
         if self.marked:
             return f"FWM {self.key.fwmark}"
         return f"[{self.key.address}]:{self.protocol.lower()}:{self.key.port}"
@@ -196,6 +230,9 @@ class _Service:
             address=key.address,
             port=key.port,
             fwmark=key.fwmark,
+            group=key.group,
+            sequence=self.sequence,
+            entries=self.group.services(self.ctx, self.family) if self.group is not None else (),
             protocol=self.protocol,
             scheduler=scheduler,
             flags=self._flags(),
@@ -220,10 +257,11 @@ class _Service:
     def _family(self) -> bool:
         """Settles the family; False when the service cannot have one."""
         written: Family | None = self.node.maybe("ip_family")
-        address = self.key.address
-        if address is not None:
-            self.family = family_of(address)
-            if written is not None and written != self.family:
+        given = self._given_families()
+        if given:
+            self.mixed = len(given) > 1
+            self.family = min(given)
+            if written is not None and written not in given:
                 self.error("ip_family is not that of its address; it is ignored", "ip_family", 1)
             return True
         plain = {family_of(rs.header.address) for rs in self.servers if not self._tunnelled(rs)}
@@ -233,6 +271,17 @@ class _Service:
         elif len(families) == 1:
             self.family = families.pop()
         return True
+
+    def _given_families(self) -> set[Family]:
+        if self.group is not None:
+            return self.group.families
+        return {family_of(self.key.address)} if self.key.address is not None else set()
+
+    def _unreachable(self, address: Address, *, tunnelled: bool) -> str:
+        """Why the service cannot have a server at this address; empty: it can."""
+        if tunnelled or (family_of(address) == self.family and not self.mixed):
+            return ""
+        return "can serve both families through TUN only" if self.mixed else f"is not IPv{self.family}"
 
     def _tunnelled(self, rs: Node) -> bool:
         method: Method | None = rs.maybe("lvs_method") or self.method
@@ -245,7 +294,7 @@ class _Service:
 
     def _protocol(self) -> None:
         if self.marked:
-            if self.protocol != "NONE" and not self.key.mixed:
+            if self.protocol != "NONE":
                 self.error("a firewall mark has no protocol; it is ignored", "protocol")
             self.protocol = "NONE"
         elif self.protocol == "NONE":
@@ -270,7 +319,8 @@ class _Service:
         return written[1]
 
     def _port(self) -> None:
-        if not self.marked and not self.key.port and not self.timeout:
+        ports = self.group.ports if self.group is not None else set() if self.marked else {self.key.port}
+        if 0 in ports and not self.timeout:
             self.error(f"port 0 needs persistence; persistence_timeout {PERSISTENCE} is used")
             self.timeout = PERSISTENCE
 
@@ -285,7 +335,8 @@ class _Service:
         return flags
 
     def _ha_suspend(self) -> bool:
-        if self.marked and self.node.has("ha_suspend"):
+        marked = self.marked if self.group is None else self.group.marked
+        if marked and self.node.has("ha_suspend"):
             self.error("ha_suspend needs an address; it is ignored", "ha_suspend")
             return False
         return self.node.has("ha_suspend")
@@ -300,9 +351,10 @@ class _Service:
         protocol = self.protocol.lower()
         for rs in self.servers:
             written: ServerAddress = rs.header
-            if family_of(written.address) != self.family and not self._tunnelled(rs):
+            because = self._unreachable(written.address, tunnelled=self._tunnelled(rs))
+            if because:
                 self.ctx.error(
-                    f"{self.spoken}: real server {written.address} is not IPv{self.family}; it is dropped",
+                    f"{self.spoken}: real server {written.address} {because}; it is dropped",
                     rs.line,
                     1,
                 )
@@ -330,7 +382,7 @@ class _Service:
                     uthreshold=rs.get("uthreshold", 0),
                     lthreshold=rs.get("lthreshold", 0),
                     smtp_alert=rs.get("smtp_alert", alert),
-                    checkers=self.reader.read(rs, node, written.address, port, name),
+                    checkers=self.reader.read(rs, node, written.address, port or self._only_port(), name),
                 )
             )
         return result
@@ -346,14 +398,15 @@ class _Service:
                     2,
                 )
             return 0 if direct else written.port
-        if self.key.group and written.port:
-            if direct and written.port != self.key.port:
+        if self.group is not None:
+            if direct and written.port and written.port not in self.group.ports:
                 self.ctx.report.note(
-                    f"{self.spoken}: real server {written.address} has port {written.port}",
+                    f"{self.spoken}: {method.forwarding} cannot change the port; real server {written.address} is "
+                    f"checked at port {written.port}, and gets what came to the ports of the group",
                     rs.line,
                     2,
                 )
-            return self.key.port if direct else written.port
+            return written.port
         if direct and written.port and written.port != self.key.port:
             self.ctx.error(
                 f"{self.spoken}: {method.forwarding} cannot change the port; real server "
@@ -362,6 +415,11 @@ class _Service:
                 2,
             )
         return self.key.port if direct else written.port or self.key.port
+
+    def _only_port(self) -> int:
+        """Where a server without a port is checked: at the port of its group, when that has only one."""
+        ports = self.group.ports if self.group is not None else set()
+        return next(iter(ports)) if len(ports) == 1 else 0
 
     def _quorum(self, servers: list[RealServer]) -> tuple[int, int]:
         node = self.node
@@ -387,16 +445,17 @@ class _Service:
         if written is None:
             return None
         method: Method = node.get("sorry_server_lvs_method", default)
-        if family_of(written.address) != self.family and method.forwarding is not Forwarding.TUN:
-            self.error(f"sorry server {written.address} is not IPv{self.family}; it is dropped", "sorry_server", 1)
+        because = self._unreachable(written.address, tunnelled=method.forwarding is Forwarding.TUN)
+        if because:
+            self.error(f"sorry server {written.address} {because}; it is dropped", "sorry_server", 1)
             return None
         direct = method.forwarding is not Forwarding.NAT
         port = written.port
         if self.marked and direct and port:
             self.error("the sorry server of a firewall mark has a port; it is cleared", "sorry_server", 2)
             port = 0
-        elif direct and not self.marked:
-            if port and port != self.key.port and not self.key.group:
+        elif direct and self.group is None and not self.marked:
+            if port and port != self.key.port:
                 self.error(
                     f"{method.forwarding} cannot change the port; the sorry server gets port {self.key.port}",
                     "sorry_server",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fastha.lvs.quorum import service_keys
 from fastha.model.plan import Forwarding, PlaneChoice, RealServer, TunnelType, VirtualServer
 from fastha.model.units import MS, S
 from tests.config_machine import GOOD_SERVICE, Machine, errors, messages, read, service
@@ -212,17 +213,19 @@ def test_services_by_mark() -> None:
     assert pool(six)[0].family == 6
 
 
-def test_groups_become_a_service_for_each_entry() -> None:
+def test_a_group_is_one_pool_with_a_service_for_each_entry() -> None:
     group = "virtual_server_group g {\n192.0.2.10 80\n192.0.2.12-13 81\n198.51.100.0/31 82\nfwmark 9\n}\n"
     text = group + GOOD_SERVICE.format("", "").replace("192.0.2.10 80", "group g")
     loaded = read(text)
     assert errors(loaded) == []
-    assert [vs.name for vs in pool(text)] == [
-        "[192.0.2.10]:tcp:80",
-        "[192.0.2.12]:tcp:81",
-        "[192.0.2.13]:tcp:81",
-        "[198.51.100.0]:tcp:82",
-        "[198.51.100.1]:tcp:82",
+    (vs,) = pool(text)
+    assert (vs.name, vs.group, vs.sequence, vs.address, vs.fwmark) == ("[g]:0", "g", 0, None, 0)
+    assert [str(key) for key in service_keys(vs)] == [
+        "tcp [192.0.2.10]:80",
+        "tcp [192.0.2.12]:81",
+        "tcp [192.0.2.13]:81",
+        "tcp [198.51.100.0]:82",
+        "tcp [198.51.100.1]:82",
         "FWM 9",
     ]
     assert "there is no virtual_server_group" in messages(
@@ -233,7 +236,51 @@ def test_groups_become_a_service_for_each_entry() -> None:
 def test_what_is_wrong_with_a_group_is_said_once() -> None:
     group = "virtual_server_group g {\n192.0.2.10-19 80\n}\n"
     loaded = read(group + GOOD_SERVICE.format("", "").replace("192.0.2.10 80", "group g").replace("lvs_sched rr", ""))
-    assert errors(loaded) == ["5:1 virtual server [g]: no scheduler (lvs_sched); wlc is used"]
+    assert errors(loaded) == ["5:1 virtual server [g]:0: no scheduler (lvs_sched); wlc is used"]
+
+
+def test_ranges_carry_into_the_next_octets() -> None:
+    group = "virtual_server_group g {\n192.0.2.254-192.0.3.1 80\n2001:db8::fffe-2001:db8::1:1 80\n}\n"
+    body = GOOD_SERVICE.format("lvs_method TUN", "").replace("192.0.2.10 80", "group g")
+    (vs,) = pool(group + body)
+    assert [entry.address for entry in vs.entries] == [
+        "192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1",
+        "2001:db8::fffe", "2001:db8::ffff", "2001:db8::1:0", "2001:db8::1:1",
+    ]  # fmt: skip
+
+
+def test_virtual_servers_of_one_group_are_numbered() -> None:
+    group = "virtual_server_group g {\n192.0.2.10 80\n}\n"
+    one = GOOD_SERVICE.format("", "").replace("192.0.2.10 80", "group g")
+    first, second, third = pool(group + one + one.replace("TCP", "UDP") + one)
+    assert [vs.name for vs in (first, second, third)] == ["[g]:0", "[g]:1", "[g]:2"]
+    assert service_keys(first) == service_keys(third) != service_keys(second)
+
+
+def test_a_group_of_both_families_takes_tunnels() -> None:
+    group = "virtual_server_group g {\n192.0.2.10 80\n2001:db8::10 80\nfwmark 7 inet6\n}\n"
+    text = group + GOOD_SERVICE.format("", "").replace("192.0.2.10 80", "group g")
+    assert "can serve both families through TUN only" in messages(read(text))
+    (vs,) = pool(group + GOOD_SERVICE.format("lvs_method TUN", "").replace("192.0.2.10 80", "group g"))
+    assert [key.family for key in service_keys(vs)] == [4, 6, 6]
+
+
+def test_a_group_does_not_rewrite_ports() -> None:
+    """Servers keep what is written; without a port they are checked at the port of the group, if it has but one."""
+    group = "virtual_server_group g {\n192.0.2.10-11 8080\n}\n"
+    body = GOOD_SERVICE.format("", "TCP_CHECK {\n}").replace("192.0.2.10 80", "group g").replace("21 80", "21")
+    (server,) = pool(group + body)[0].real_servers
+    assert (server.port, server.checkers.tcp[0].connection.port) == (0, 8080)
+    (server,) = pool(group + body.replace("21 {", "21 81 {"))[0].real_servers
+    assert (server.port, server.checkers.tcp[0].connection.port) == (81, 81)
+
+
+def test_ha_suspend_is_not_for_a_group_with_a_mark() -> None:
+    group = "virtual_server_group g {\n192.0.2.10 80\nfwmark 7\n}\n"
+    text = group + GOOD_SERVICE.format("ha_suspend", "").replace("192.0.2.10 80", "group g")
+    assert "ha_suspend needs an address" in messages(read(text))
+    assert not pool(text)[0].ha_suspend
+    assert pool(text.replace("fwmark 7\n", ""))[0].ha_suspend
 
 
 def test_two_services_of_one_identity_are_one() -> None:

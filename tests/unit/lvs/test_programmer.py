@@ -83,16 +83,16 @@ class Bench:
         table = self.programmer.open(flush=flush)
         self.director.start(self.config, self.now, kernel=table, ours=self.programmer.ours)
         self.director.take()
-        self.programmer.install(self.director.pools, table, self.now)
+        self.programmer.install(self.director.services, table, self.now)
 
     def reload(self, config: CheckerPlan) -> None:
         self.director.reload(config, self.now)
         self.programmer.touch(self.director.take().touched)
-        self.programmer.flush(self.director.pools, self.now)
+        self.programmer.flush(self.director.services, self.now)
 
     def tick(self, seconds: float = 1) -> None:
         self.now += round(seconds * S)
-        self.programmer.tick(self.director.pools, self.now)
+        self.programmer.tick(self.director.services, self.now)
 
     def weights(self) -> dict[str, int]:
         return {str(at.address): there.weight for at, there in self.plane.kernel.table[KEY].destinations.items()}
