@@ -116,6 +116,10 @@ class VrrpInstance:
     garp_lower_prio_repeat: int = 5
     garp_interval: Ns = 0
     gna_interval: Ns = 0
+    garp_extra_if: Ns = 0
+    """Period of announcements on its other interfaces; 0: none."""
+    garp_extra_all: bool = False
+    """On all of them, not only on those of our own making."""
     lower_prio_no_advert: bool = False
     higher_prio_send_advert: bool = False
     skip_check_adv_addr: bool = False
@@ -135,6 +139,39 @@ class VrrpInstance:
     def owner(self) -> bool:
         """Priority 255: the address owner."""
         return self.priority == 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarpGroup:
+    """garp_group: interfaces that share one queue of announcements."""
+
+    interfaces: tuple[str, ...]
+    garp_interval: Ns = 0
+    gna_interval: Ns = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeLink:
+    """An interface of our own making: a macvlan with a virtual MAC address (use_vmac), or an ipvlan."""
+
+    name: str
+    base: str
+    """The interface underneath."""
+    mac: str | None = None
+    """Of a macvlan; None: an ipvlan, which has that of its base."""
+    mode: int = 0
+    """ipvlan: 0 bridge, 1 private, 2 vepa. A macvlan is always private."""
+    group: int | None = None
+    """Link group; None: that of the base."""
+    family: Family = 4
+    """Of the instance it was made for: what its sysctls are set to."""
+    ipv6: bool = False
+    """It has IPv6 addresses (family 4); without, IPv6 is off there."""
+    address: Address | None = None
+    """Its own address: what adverts of an ipvlan leave from."""
+    prefixlen: int = 0
+    notify: bool = False
+    """Its creation is told by a netlink message with the right number (netlink_notify_msg)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +207,8 @@ class VrrpPlan:
     static_addresses: tuple[VirtualAddress, ...] = ()
     static_routes: tuple[Route, ...] = ()
     static_rules: tuple[Rule, ...] = ()
+    garp_groups: tuple[GarpGroup, ...] = ()
+    made_links: tuple[MadeLink, ...] = ()
     interface_delays: dict[str, tuple[Ns, Ns]] = field(default_factory=dict)
     """interface -> (down delay, up delay)."""
     startup_delay: Ns = 0

@@ -42,6 +42,7 @@ class Core:
         self.plan = plan
         self.world = World(detail=plan.log_detail)
         self.announcer = Announcer(self.world)
+        self.announcer.configure(plan)
         self.listener = Listener(self.world, self.announcer)
         self.links = Links(self.world)
         self.instances: dict[int, Instance] = {}

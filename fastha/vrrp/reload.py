@@ -93,6 +93,7 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
         instance.take(Input.DELETE, now, "no longer configured")
         del core.instances[instance.index]
     core.plan = plan
+    core.announcer.configure(plan)
     core.world.detail = plan.log_detail
     taken = frozenset(i.index for i in removed)
     kept: list[tuple[Instance, VrrpInstance, State]] = []

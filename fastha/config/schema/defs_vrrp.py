@@ -146,8 +146,6 @@ VRRP = (
         arguments=Custom(garp_extra(1), "[all] SECONDS (1..86400)"),
         default="off",
         effect="Regular gratuitous ARP on interfaces that carry addresses besides the instance's own.",
-        status=PENDING,
-        pending="no extra gratuitous ARP is sent",
         example="vrrp_garp_extra_if all 60",
     ),
     Word(
@@ -157,8 +155,6 @@ VRRP = (
         effect="Older spelling.",
         store="vrrp_garp_extra_if",
         deprecated="vrrp_garp_extra_if",
-        status=PENDING,
-        pending="no extra gratuitous ARP is sent",
         example="vrrp_vmac_garp_intvl 60",
     ),
     Word(

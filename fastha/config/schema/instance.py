@@ -465,8 +465,6 @@ NOTIFIES = (
             effect=effect,
             store="garp_extra_if",
             deprecated=deprecated,
-            status=PENDING,
-            pending="no extra gratuitous ARP is sent",
             example=f"{name} 60",
         )
         for name, effect, deprecated in (

@@ -124,8 +124,6 @@ GARP_GROUP = Block(
             opens=opens,
             default="none",
             effect=effect,
-            status=PENDING,
-            pending="each interface has its own pause (vrrp_garp_interval)",
             example=example,
         )
         for name, arguments, opens, effect, example in (
@@ -232,8 +230,6 @@ ROOT_WORDS = (
         opens="garp_group",
         repeat=Repeat.MANY,
         effect="One limit of gratuitous ARP for several interfaces.",
-        status=PENDING,
-        pending="each interface has its own pause (vrrp_garp_interval)",
         example="garp_group { garp_interval 0.01\ninterfaces { eth0 eth1 } }",
     ),
     Word(

@@ -155,6 +155,7 @@ class _Instance:
             down = 3
         interval = self._adver_int()
         delay, repeat = self._lower_priority_garp()
+        extra: tuple[bool, int] = node.get("garp_extra_if", defs.get("vrrp_garp_extra_if", (False, 0)))
         return VrrpInstance(
             name=self.name,
             interface=interface,
@@ -194,6 +195,8 @@ class _Instance:
             garp_lower_prio_repeat=repeat,
             garp_interval=defs.get("vrrp_garp_interval", 0),
             gna_interval=defs.get("vrrp_gna_interval", 0),
+            garp_extra_if=extra[1] * S,
+            garp_extra_all=extra[0],
             lower_prio_no_advert=self._strictly("lower_prio_no_advert", strict=True),
             higher_prio_send_advert=self._strictly("higher_prio_send_advert", strict=False),
             # any BOOL of the instance's own word turns it on, even false: so keepalived

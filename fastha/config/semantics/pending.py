@@ -19,8 +19,6 @@ def check_pending(ctx: Context) -> None:
         peers.add(pair)
     for node in ctx.root.blocks("SSL")[1:]:
         ctx.error("a second SSL block; it replaces the first", node.line)
-    for node in ctx.root.blocks("garp_group"):
-        _garp_group(ctx, node)
     for node in ctx.root.blocks("linkbeat_interfaces"):
         for item in node.items:
             ctx.polled_interface(item.name, "linkbeat_interfaces", item.line)
@@ -48,18 +46,6 @@ def _directories(ctx: Context) -> None:
     directory: str | None = ctx.defs.maybe("config_save_dir")
     if directory is not None and ctx.host.stat(directory.rstrip("/").rpartition("/")[0] or "/") is None:
         ctx.error(f"config_save_dir {directory} cannot be made", ctx.defs.line_of("config_save_dir"), 1)
-
-
-def _garp_group(ctx: Context, node: Node) -> None:
-    if not node.has("garp_interval") and not node.has("gna_interval"):
-        ctx.error("garp_group has no interval; it is removed", node.line)
-    if node.has("interface"):
-        ctx.interface(str(node.maybe("interface")), "garp_group", node.line_of("interface"))
-    for block in node.blocks("interfaces"):
-        if not block.items:
-            ctx.error("interfaces is empty", block.line)
-        for item in block.items:
-            ctx.interface(item.name, "garp_group", item.line, item.at)
 
 
 def _vmac_names(ctx: Context) -> None:

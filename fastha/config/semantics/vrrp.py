@@ -9,7 +9,7 @@ from fastha.config.semantics.routes import Lines, static_followers
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.tree import Node
-from fastha.model.plan import Command, Notifies, SyncGroup, VrrpInstance, VrrpPlan
+from fastha.model.plan import Command, GarpGroup, Notifies, SyncGroup, VrrpInstance, VrrpPlan
 from fastha.model.units import Ns, S
 
 EVENTS = {
@@ -48,6 +48,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         static_addresses=static_addresses(ctx),
         static_routes=lines.routes(ctx.root, "static_routes"),
         static_rules=lines.rules(ctx.root, "static_rules"),
+        garp_groups=_garp_groups(ctx),
         interface_delays=_interface_delays(ctx),
         startup_delay=_startup_delay(ctx),
         dynamic_interfaces=ctx.dynamic,
@@ -169,6 +170,39 @@ def _track_groups(ctx: Context, known: set[str]) -> None:
                 note(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
         if not any(item.name in known for item in names):
             note(f"track_group {node.header} has no members; it is removed", node.line, 1)
+
+
+def _garp_groups(ctx: Context) -> tuple[GarpGroup, ...]:
+    """An interface is in the first group that names it."""
+    result = []
+    taken: set[str] = set()
+    for node in ctx.root.blocks("garp_group"):
+        places = [(item.name, item.line, item.at) for block in node.blocks("interfaces") for item in block.items]
+        if node.has("interface"):
+            places.append((str(node.maybe("interface")), node.line_of("interface"), 1))
+        if not node.has("garp_interval") and not node.has("gna_interval"):
+            ctx.error("garp_group has no interval; it is removed", node.line)
+        for block in node.blocks("interfaces"):
+            if not block.items:
+                ctx.error("interfaces is empty", block.line)
+        members = []
+        for name, line, at in places:
+            if not ctx.interface(name, "garp_group", line, at):
+                continue
+            if name in taken:
+                ctx.error(f"{name} is in a garp_group already; it is ignored", line, at)
+            else:
+                taken.add(name)
+                members.append(name)
+        if members:
+            result.append(
+                GarpGroup(
+                    interfaces=tuple(members),
+                    garp_interval=node.get("garp_interval", 0),
+                    gna_interval=node.get("gna_interval", 0),
+                )
+            )
+    return tuple(result)
 
 
 def _interface_delays(ctx: Context) -> dict[str, tuple[Ns, Ns]]:

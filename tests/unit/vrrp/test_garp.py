@@ -1,7 +1,7 @@
 """When the link is told where the addresses are, and how fast."""
 
 from fastha.model.net import Address
-from fastha.model.plan import VirtualAddress
+from fastha.model.plan import GarpGroup, VirtualAddress
 from fastha.model.units import MS, S
 from fastha.vrrp import actions
 from tests.unit.vrrp.bench import VIP, Bench, instance
@@ -105,3 +105,23 @@ def test_instances_share_the_queue_of_an_interface() -> None:
     ).master()
     assert announced(bench) == []  # B waits behind A
     assert announced(bench.after(S)) == [(B, 1)]
+
+
+def test_interfaces_of_a_garp_group_share_one_queue() -> None:
+    words = {"addresses": addresses(A), "excluded_addresses": addresses(B, SIX, dev="eth1"), "garp_interval": S}
+    groups = (GarpGroup(interfaces=("eth0", "eth1"), garp_interval=200 * MS),)
+    bench = Bench(instance(garp_master_repeat=1, garp_master_delay=0, **words), garp_groups=groups).master()
+    assert sorted(announced(bench)) == [(A, 1), (SIX, 1)]
+    assert announced(bench.after(199 * MS)) == []
+    assert announced(bench.after(MS)) == [(B, 1)]
+
+
+def test_extra_interfaces_are_refreshed_while_master() -> None:
+    words = {"addresses": addresses(A), "excluded_addresses": addresses(B, SIX, dev="eth1"), "garp_master_delay": 0}
+    bench = Bench(instance(garp_extra_if=60 * S, garp_extra_all=True, **words)).master()
+    bench.after(59 * S)
+    assert announced(bench.after(S)) == [(B, 1)]
+    assert announced(bench.after(60 * S)) == [(B, 1)]
+    assert bench.hear(200).state == "BACKUP"
+    assert announced(bench.after(600 * S)) == []
+    assert announced(Bench(instance(garp_extra_if=60 * S, **words)).master().after(300 * S)) == []
