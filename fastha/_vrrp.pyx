@@ -7,7 +7,8 @@ and reports what no order covers. Three rules make it safe to leave alone:
 * Read before you time out. A turn takes commands, then drains every readable socket, then looks at deadlines. An
   advert counts from its arrival (kernel stamp), not from when it was read. A drain ends when the queue is empty or when
   it reaches datagrams younger than the turn, so a flood cannot hold it.
-* Nobody speaks on a dead man's behalf. Adverts leave only while the core renews the lease.
+* Nobody speaks on a dead man's behalf. Adverts leave only while the core renews the lease. Those that are signed (AH,
+  auth_hmac) are signed when they leave, with libcrypto, for each has a sequence of its own.
 * One event of an instance is with the core at a time. What arrives meanwhile waits behind it, in order, and is judged
   by the order that is in force once the core has settled the event; deadlines wait too. So no advert is lost, and none
   is judged by an order that the core is about to take back.
@@ -24,16 +25,16 @@ import threading
 
 from fastha.model.net import packed, unpacked
 from fastha.model.snapshot import Histogram
-from fastha.vrrp.events import AdvertReceived, EngineLate, LeaseLost, MasterDown
+from fastha.vrrp.events import AdvertReceived, EngineLate, LeaseLost, MasterDown, Overslept
 from fastha.vrrp.orders import SendFailed
 
 cimport cython
 from advert cimport (
-    after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t, instance_t,
+    AH_SIZE, after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t, instance_t,
     order_t, packets_of, packet_t, peers_of, socket_t, BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE,
     COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND, COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND,
     COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE,
-    HEARTBEAT, LATENESS_BOUNDS, RECEIVE_FAILED, RECEIVE_SIZE, SHORTEST, SHORTEST_INTERVAL, TIMER_DATA,
+    EVENT_OVERSLEPT, HEAD_SIZE, HEARTBEAT, KEY_SIZE, LATENESS_BOUNDS, PROTOCOL, RECEIVE_FAILED, RECEIVE_SIZE, SHORTEST, SHORTEST_INTERVAL, TIMER_DATA,
     TURNS, WAKE_DATA
 )
 from advert_io cimport dissect, flush, send_frames, send_packets
@@ -55,7 +56,7 @@ from posix.unistd cimport close, usleep
 COUNTER_NAMES = (
     "sent", "received", "expected", "reported", "ignored", "waited", "waiting_lost", "unknown_vrid", "too_short",
     "truncated", "overflow", "send_failed", "receive_failed", "missed", "away", "lease_lost", "frames",
-    "frames_failed", "turns", "no_memory",
+    "frames_failed", "turns", "no_memory", "overslept",
 )
 
 
@@ -267,7 +268,7 @@ cdef order_t *make_order(object order, tuple datagrams) except NULL:
     cdef order_t *block
     cdef packet_t *packet
     for datagram in datagrams:
-        if not SHORTEST <= len(datagram.payload) <= RECEIVE_SIZE - 20:
+        if not SHORTEST <= len(datagram.payload) <= RECEIVE_SIZE - HEAD_SIZE:
             raise ValueError(f"an advert of {len(datagram.payload)} octets")
         size += (sizeof(packet_t) + <size_t> len(datagram.payload) + 7) & ~<size_t> 7
     block = <order_t *> calloc(1, size)
@@ -286,7 +287,10 @@ cdef order_t *make_order(object order, tuple datagrams) except NULL:
             block.grace = order.grace
             block.expected = <uint32_t> len(expected)
             block.ttl = order.expected_ttl
+            block.patience = order.patience
+            block.sequence = order.sequence
             if order.expected_source is not None:
+                block.has_source = 1
                 fill_address(block.source, order.expected_source)
             data = expected
             memcpy(expected_of(block), data, block.expected)
@@ -479,10 +483,12 @@ cdef class AdvertEngine:
             raise ValueError(f"instance {instance} of {self.engine.capacity}")
         return instance
 
-    def listen(self, int fd, int family, unsigned int interface=0):
-        """Read adverts from this socket (protocol 112, non-blocking, set up by `system.sockets`); returns its slot.
+    def listen(self, int fd, int family, unsigned int interface=0, int protocol=PROTOCOL):
+        """Read adverts from this socket (protocol 112, or 51: with an authentication header; non-blocking, set up by
+        `system.sockets`); returns its slot.
 
-        One socket for each (family, interface, group or unicast source); `interface` is the index. Virtual: `fd` is -1.
+        One socket for each (protocol, family, interface, group or unicast source); `interface` is the index. Virtual:
+        `fd` is -1.
         """
         cdef socket_t *s
         cdef int slot
@@ -495,6 +501,7 @@ cdef class AdvertEngine:
         s.fd = fd
         s.family = AF_INET if family == 4 else AF_INET6
         s.interface = interface
+        s.before = 0 if protocol == PROTOCOL else AH_SIZE
         for i in range(256):
             s.by_vrid[i] = -1
         slot = self.free_slots.pop()
@@ -518,7 +525,11 @@ cdef class AdvertEngine:
         cdef int instance = self._check(endpoint.instance)
         cdef binding_t *block
         cdef uint8_t *peer
-        if not 0 <= endpoint.virtual_router_id <= 255 or not 0 <= endpoint.ttl <= 255:
+        cdef bytes key = endpoint.seal.key if endpoint.seal is not None else b""
+        cdef const uint8_t *octets = key
+        if not 0 <= endpoint.virtual_router_id <= 255 or not 0 <= (endpoint.ttl or 0) <= 255 or len(key) > KEY_SIZE:
+            raise ValueError(f"{endpoint}")
+        if endpoint.protocol != PROTOCOL and endpoint.family != 4:
             raise ValueError(f"{endpoint}")
         if not -1 <= listener < self.engine.capacity:
             raise ValueError(f"listener {listener}")
@@ -531,11 +542,17 @@ cdef class AdvertEngine:
             block.interface = interface
             block.family = endpoint.family
             block.vrid = endpoint.virtual_router_id
-            block.ttl = endpoint.ttl
+            block.ttl = -1 if endpoint.ttl is None else endpoint.ttl
             block.multicast = 1 if endpoint.group is not None else 0
             block.has_source = 1 if endpoint.source is not None else 0
             if endpoint.source is not None:
                 fill_address(block.source, endpoint.source)
+            if endpoint.seal is not None:
+                block.seal = endpoint.seal.kind
+                block.key_id = endpoint.seal.key_id
+                block.window = endpoint.seal.window
+                block.key_length = <uint32_t> len(key)
+                memcpy(block.key, octets, block.key_length)
             peer = peers_of(block)
             for address in endpoint.peers:
                 fill_address(peer, address)
@@ -602,7 +619,7 @@ cdef class AdvertEngine:
     def events(self, int limit=1024):
         """What has happened, oldest first, at most `limit`; to be followed by `settle` when handled.
 
-        AdvertReceived, MasterDown, LeaseLost, EngineLate for the core; SendFailed for the log.
+        AdvertReceived, MasterDown, LeaseLost, Overslept, EngineLate for the core; SendFailed for the log.
         """
         cdef engine_t *e = self.engine
         cdef uint64_t tail = e.events_tail, head, ignored
@@ -619,6 +636,8 @@ cdef class AdvertEngine:
                 result.append(MasterDown(event.instance, event.generation, event.at))
             elif event.kind == EVENT_LEASE:
                 result.append(LeaseLost(event.instance, event.generation, event.at))
+            elif event.kind == EVENT_OVERSLEPT:
+                result.append(Overslept(event.instance, event.generation, event.at))
             elif event.kind == EVENT_LATE:
                 result.append(EngineLate(event.at))
             else:
@@ -644,6 +663,9 @@ cdef class AdvertEngine:
             at=event.at,
             length_ok=heard.length_ok != 0,
             interface=heard.interface,
+            before=(<const char *> heard.payload - heard.before)[:heard.before],
+            wall=heard.wall,
+            own_sequence=heard.sequence,
         )
 
     def settle(self):
@@ -688,11 +710,12 @@ cdef class AdvertEngine:
 
     # -------------------------------------------------------------------------------------------------- virtual
 
-    def step(self, int64_t now, heard=(), *, int64_t away=0, int overflow=-1):
+    def step(self, int64_t now, heard=(), *, int64_t away=0, int overflow=-1, int64_t wall=0):
         """Virtual engines only: one turn at `now`, as the thread makes it. Takes the commands, hears `heard`, each
         (slot, AdvertReceived), looks at deadlines; returns [(instance, destination, octets)] sent.
 
-        `away`: the turn comes so much later than the engine wanted. `overflow`: a slot whose queue overflowed.
+        `away`: the turn comes so much later than the engine wanted. `overflow`: a slot whose queue overflowed. `wall`:
+        what the wall clock says. Octets are the message with its trailer, or the whole packet of one sealed with AH.
         """
         cdef engine_t *e = self.engine
         cdef datagram_t got
@@ -703,16 +726,19 @@ cdef class AdvertEngine:
         if not e.virtual:
             raise RuntimeError("only a virtual engine steps")
         e.turn = now
+        e.wall = wall
         take_commands(e, COMMANDS)
         for slot, advert in heard:
             if not 0 <= slot < e.sockets_used or e.sockets[slot] == NULL:
                 raise ValueError(f"slot {slot}")
-            payload = advert.payload
+            payload = advert.before + advert.payload
             data = payload
             memset(&got, 0, sizeof(got))
-            got.payload = data
-            got.length = <uint32_t> len(payload)
+            got.before = <uint32_t> len(advert.before)
+            got.payload = data + got.before
+            got.length = <uint32_t> len(advert.payload)
             got.at = min(advert.at, now)
+            got.wall = advert.wall
             got.interface = advert.interface
             got.family = 4 if e.sockets[slot].family == AF_INET else 6
             got.ttl = advert.ttl

@@ -4,7 +4,7 @@
 
 from atomic cimport fh_count, fh_store_u
 from heap cimport heap_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy
 from linux_net cimport iovec, mmsghdr, sockaddr_in6
@@ -16,7 +16,13 @@ cdef enum:
     COMMANDS = 8192  # ring down, a power of two
     COMMANDS_A_TURN = 512
     FRAMES_A_TURN = 256
-    RECEIVE_SIZE = 4352  # the longest VRRP message, 8 + 255 * 16 + 28, with an IPv4 header and its options
+    RECEIVE_SIZE = 4352  # the longest VRRP message, 8 + 255 * 16 + 28, with an IPv4 header, its options and AH
+    IP_SIZE = 20  # of an IPv4 header without options
+    AH_SIZE = 24  # authentication header
+    HEAD_SIZE = 44  # both
+    TRAILER_SIZE = 28  # auth_hmac
+    SCRATCH_SIZE = 4608  # what a signature is made over
+    KEY_SIZE = 64
     CONTROL_SIZE = 128
     WAITING = 8  # adverts of one instance behind an event the core has not settled
     SHORTEST = 8  # VRRP header
@@ -29,15 +35,18 @@ cdef enum:
     MODE_IDLE, MODE_LISTEN, MODE_SPEAK
 
 cdef enum:
+    SEAL_NONE, SEAL_AH, SEAL_HMAC
+
+cdef enum:
     COMMAND_ORDER, COMMAND_SEND, COMMAND_FRAMES, COMMAND_BIND, COMMAND_UNBIND, COMMAND_LISTEN, COMMAND_UNLISTEN
     COMMAND_CLOSE, COMMAND_SETTLE, COMMAND_STOP
 
 cdef enum:
-    EVENT_ADVERT, EVENT_DOWN, EVENT_LEASE, EVENT_LATE, EVENT_SEND
+    EVENT_ADVERT, EVENT_DOWN, EVENT_LEASE, EVENT_LATE, EVENT_SEND, EVENT_OVERSLEPT
 
 cdef enum:
     SENT, RECEIVED, EXPECTED, REPORTED, IGNORED, WAITED, WAITING_LOST, UNKNOWN_VRID, TOO_SHORT, TRUNCATED, OVERFLOW
-    SEND_FAILED, RECEIVE_FAILED, MISSED, AWAY, LEASE_LOST, FRAMES, FRAMES_FAILED, TURNS, NO_MEMORY, COUNTERS
+    SEND_FAILED, RECEIVE_FAILED, MISSED, AWAY, LEASE_LOST, FRAMES, FRAMES_FAILED, TURNS, NO_MEMORY, OVERSLEPT, COUNTERS
 
 
 cdef enum:
@@ -58,9 +67,12 @@ cdef extern from * nogil:
 
 cdef struct datagram_t:  # one message heard; on the heap its octets follow it
     datagram_t *next
-    const uint8_t *payload
+    const uint8_t *payload  # `before` octets that belong to it stand in front
     int64_t at
+    int64_t wall  # the same by the wall clock
+    uint64_t sequence  # of our own adverts when it was reported
     uint32_t length
+    uint32_t before  # AH: headers, which its signature covers; else 0
     uint32_t interface
     uint8_t[16] source
     uint8_t[16] destination
@@ -84,12 +96,15 @@ cdef struct order_t:  # the octets of `expected`, then `packets` records, follow
     int64_t deadline
     int64_t restart
     int64_t grace
+    int64_t patience
+    uint64_t sequence
     uint8_t[16] source
     uint32_t expected
     uint32_t packets
     uint32_t packets_at
     uint8_t ttl
     uint8_t shifted  # `shift` means something
+    uint8_t has_source  # so does `source`
 
 cdef struct binding_t:  # peers follow it, 16 octets each
     int32_t listener
@@ -99,9 +114,14 @@ cdef struct binding_t:  # peers follow it, 16 octets each
     uint8_t[16] source
     uint8_t family
     uint8_t vrid
-    uint8_t ttl
+    int16_t ttl  # -1: the kernel's default
     uint8_t has_source
     uint8_t multicast
+    uint8_t seal
+    uint8_t key_id
+    uint32_t window  # seconds a trailer's sequence may run ahead of the clock; 0: any
+    uint32_t key_length
+    uint8_t[KEY_SIZE] key
 
 cdef struct instance_t:
     binding_t *binding  # NULL: not bound
@@ -110,8 +130,9 @@ cdef struct instance_t:
     int32_t next_same  # next instance with this VRID on the same socket
     uint16_t identification
     bint fired  # LISTEN: the deadline has passed and been told
-    bint silent  # the lease was lost under this order
-    bint silent_untold
+    bint silent  # the lease was lost under this order, or it overslept
+    int untold  # the event that says so and is still to be told; 0: none
+    uint64_t sequence  # of the advert sealed last, 0: none yet
     datagram_t *report  # what the core is looking at
     datagram_t *waiting
     datagram_t *waiting_last
@@ -125,6 +146,7 @@ cdef struct instance_t:
 cdef struct socket_t:
     int fd
     int family
+    uint32_t before  # octets between the IP header and the message
     uint32_t interface
     bint drained  # in this turn
     uint32_t drops  # of its queue, as the kernel last said
@@ -164,9 +186,10 @@ cdef struct batch_t:
     uint32_t count
     int32_t[BATCH] owners  # instance, -1: a frame
     mmsghdr[BATCH] messages
-    iovec[BATCH * 2] vectors
+    iovec[BATCH * 3] vectors
     sockaddr_in6[BATCH] names
-    uint8_t[BATCH * 20] headers
+    uint8_t[BATCH * HEAD_SIZE] headers
+    uint8_t[BATCH * TRAILER_SIZE] trailers
     uint8_t[BATCH * CONTROL_SIZE] controls
 
 cdef struct engine_t:
@@ -184,6 +207,7 @@ cdef struct engine_t:
     heap_t heap
     int64_t armed  # what the timer is set to
     int64_t turn  # time this turn began
+    int64_t wall  # virtual: what the wall clock says
     int64_t lease  # shared: when the core last renewed
     uint64_t settled
     uint64_t events_made
@@ -207,6 +231,7 @@ cdef struct engine_t:
     uint64_t[BOUNDS + 1] lateness
     int64_t lateness_most
     batch_t out
+    uint8_t[SCRATCH_SIZE] scratch
     mmsghdr[BATCH] messages
     iovec[BATCH] vectors
     sockaddr_in6[BATCH] names
@@ -240,13 +265,14 @@ cdef inline int mode_of(instance_t *one) noexcept nogil:
 
 cdef inline datagram_t *copy_of(engine_t *e, const datagram_t *heard) noexcept nogil:
     """A copy on the heap; NULL, counted, when there is no memory."""
-    cdef datagram_t *copy = <datagram_t *> malloc(sizeof(datagram_t) + heard.length)
+    cdef size_t size = <size_t> heard.before + heard.length
+    cdef datagram_t *copy = <datagram_t *> malloc(sizeof(datagram_t) + size)
     if copy == NULL:
         count(e, NO_MEMORY)
         return NULL
     memcpy(copy, heard, sizeof(datagram_t))
-    memcpy(copy + 1, heard.payload, heard.length)
-    copy.payload = <uint8_t *> (copy + 1)
+    memcpy(copy + 1, heard.payload - heard.before, size)
+    copy.payload = <uint8_t *> (copy + 1) + heard.before
     copy.next = NULL
     return copy
 

@@ -1,13 +1,14 @@
 # Datagrams of the advert engine: what the kernel says beside one that arrived, and batches of those that leave.
 
 from advert cimport (
-    BATCH, CONTROL_SIZE, FRAMES, FRAMES_A_TURN, FRAMES_FAILED, PROTOCOL, SEND_FAILED, SENT, TOO_SHORT, TRUNCATED,
-    after, batch_t, binding_t, copy_of, count, datagram_t, engine_t, frame_t, frames_t, instance_t, order_t,
+    BATCH, CONTROL_SIZE, FRAMES, FRAMES_A_TURN, FRAMES_FAILED, HEAD_SIZE, IP_SIZE, PROTOCOL, SEAL_AH,
+    SEAL_HMAC, SEND_FAILED, SENT, TOO_SHORT, TRAILER_SIZE, TRUNCATED, after, batch_t, binding_t, copy_of, count, datagram_t, engine_t, frame_t, frames_t, instance_t, order_t,
     packet_t, packets_of, sending, socket_t
 )
+from advert_seal cimport AH_PROTOCOL, following, make_authentication, make_trailer, wall_of
 from atomic cimport fh_count
 from inet cimport get16, put16
-from libc.errno cimport EADDRNOTAVAIL, EINTR, errno
+from libc.errno cimport EADDRNOTAVAIL, EINTR, EOPNOTSUPP, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -51,6 +52,7 @@ cdef inline bint dissect(
     if age > now - s.drained_at:
         age = now - s.drained_at
     heard.at = now - age if age > 0 else now
+    heard.wall = wall - (now - heard.at)
     if header.msg_flags & MSG_TRUNC:
         count(e, TRUNCATED)
         return False
@@ -62,6 +64,9 @@ cdef inline bint dissect(
         return True
     if length >= 20:
         head = <uint32_t> (data[0] & 15) * 4
+    if head >= 20 and s.before:
+        heard.before = head + s.before
+        head = heard.before
     if head < 20 or head > length:
         count(e, TOO_SHORT)
         return False
@@ -118,33 +123,44 @@ cdef inline uint32_t room(engine_t *e, int fd, int flags, int32_t owner) noexcep
     memset(header, 0, sizeof(msghdr))
     memset(&out.names[at], 0, sizeof(sockaddr_in6))
     header.msg_name = &out.names[at]
-    header.msg_iov = &out.vectors[at * 2]
+    header.msg_iov = &out.vectors[at * 3]
     return at
 
 
-cdef inline void head4(engine_t *e, uint32_t at, instance_t *one, packet_t *packet) noexcept nogil:
-    """Our own IPv4 header: no options, no fragments, internetwork control; the kernel sets its checksum."""
-    cdef uint8_t *header = &e.out.headers[at * 20]
-    cdef sockaddr_in *name = <sockaddr_in *> &e.out.names[at]
+cdef inline uint32_t write_head4(engine_t *e, instance_t *one, packet_t *packet, uint8_t *header) noexcept nogil:
+    """Our own IPv4 header (no options, no fragments, internetwork control; the kernel sets its checksum) and, of a
+    packet sealed so, the authentication header. Octets written; 0 when it cannot be sealed."""
     cdef binding_t *binding = one.binding
-    one.identification += 1
-    memset(header, 0, 20)
+    cdef uint32_t size = HEAD_SIZE if binding.seal == SEAL_AH else IP_SIZE
+    one.identification = one.identification % 0xffff + 1  # 0 would be replaced by the kernel
+    memset(header, 0, IP_SIZE)
     header[0] = 0x45
     header[1] = 0xc0
-    put16(header + 2, 20 + <uint32_t> packet.length)
+    put16(header + 2, size + packet.length + (<uint32_t> TRAILER_SIZE if binding.seal == SEAL_HMAC else <uint32_t> 0))
     put16(header + 4, one.identification)
-    header[8] = binding.ttl
-    header[9] = PROTOCOL
+    header[8] = <uint8_t> (binding.ttl & 0xff)
+    header[9] = <uint8_t> AH_PROTOCOL if binding.seal == SEAL_AH else <uint8_t> PROTOCOL
     memcpy(header + 12, binding.source, 4)
     memcpy(header + 16, packet.destination, 4)
+    if binding.seal == SEAL_AH and not make_authentication(e, one, packet, header):
+        return 0
+    return size
+
+
+cdef inline bint head4(engine_t *e, uint32_t at, instance_t *one, packet_t *packet) noexcept nogil:
+    """IPv4: with a header of our own. False when it cannot be sealed."""
+    cdef uint8_t *header = &e.out.headers[at * HEAD_SIZE]
+    cdef sockaddr_in *name = <sockaddr_in *> &e.out.names[at]
+    cdef uint32_t size = write_head4(e, one, packet, header)
     name.sin_family = <unsigned short> AF_INET
     memcpy(&name.sin_addr, packet.destination, 4)
     e.out.messages[at].msg_hdr.msg_namelen = sizeof(sockaddr_in)
     e.out.messages[at].msg_hdr.msg_iovlen = 2
-    e.out.vectors[at * 2].iov_base = header
-    e.out.vectors[at * 2].iov_len = 20
-    e.out.vectors[at * 2 + 1].iov_base = packet + 1
-    e.out.vectors[at * 2 + 1].iov_len = packet.length
+    e.out.vectors[at * 3].iov_base = header
+    e.out.vectors[at * 3].iov_len = size
+    e.out.vectors[at * 3 + 1].iov_base = packet + 1
+    e.out.vectors[at * 3 + 1].iov_len = packet.length
+    return size > 0
 
 
 cdef inline void head6(engine_t *e, uint32_t at, instance_t *one, packet_t *packet) noexcept nogil:
@@ -160,8 +176,8 @@ cdef inline void head6(engine_t *e, uint32_t at, instance_t *one, packet_t *pack
     name.sin6_scope_id = binding.interface
     header.msg_namelen = sizeof(sockaddr_in6)
     header.msg_iovlen = 1
-    e.out.vectors[at * 2].iov_base = packet + 1
-    e.out.vectors[at * 2].iov_len = packet.length
+    e.out.vectors[at * 3].iov_base = packet + 1
+    e.out.vectors[at * 3].iov_len = packet.length
     header.msg_control = &e.out.controls[at * CONTROL_SIZE]
     header.msg_controllen = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int))
     memset(header.msg_control, 0, header.msg_controllen)
@@ -179,15 +195,23 @@ cdef inline void head6(engine_t *e, uint32_t at, instance_t *one, packet_t *pack
     memcpy(CMSG_DATA(control), &hops, sizeof(int))
 
 
-cdef inline void post(engine_t *e, int32_t instance, packet_t *packet) noexcept nogil:
+cdef inline void post(engine_t *e, int32_t instance, packet_t *packet, const uint8_t *trailer) noexcept nogil:
     """Virtual: put a packet where `step` finds it."""
+    cdef instance_t *one = &e.instances[instance]
     cdef datagram_t heard
     cdef datagram_t *copy
+    cdef uint8_t[HEAD_SIZE] head
+    cdef uint32_t size = 0, behind = TRAILER_SIZE if one.binding.seal == SEAL_HMAC else 0
+    if one.binding.seal == SEAL_AH:
+        size = write_head4(e, one, packet, head)
     memset(&heard, 0, sizeof(datagram_t))
-    heard.payload = <uint8_t *> (packet + 1)
-    heard.length = packet.length
+    memcpy(e.scratch, head, size)
+    memcpy(e.scratch + size, packet + 1, packet.length)
+    memcpy(e.scratch + size + packet.length, trailer, behind)
+    heard.payload = e.scratch
+    heard.length = size + packet.length + behind
     heard.interface = <uint32_t> instance
-    heard.family = e.instances[instance].binding.family
+    heard.family = one.binding.family
     memcpy(heard.destination, packet.destination, 16)
     copy = copy_of(e, &heard)
     if copy == NULL:
@@ -199,12 +223,37 @@ cdef inline void post(engine_t *e, int32_t instance, packet_t *packet) noexcept 
     e.outbox_last = copy
 
 
+cdef inline bint seal(engine_t *e, instance_t *one, packet_t *first, uint8_t *trailer) noexcept nogil:
+    """Count one advert on, and make its trailer, which is the same for all destinations (the checksum, in which they
+    differ, is not covered). False when that cannot be done."""
+    cdef binding_t *binding = one.binding
+    if binding.seal == SEAL_HMAC:
+        one.sequence = following(one.sequence, wall_of(e), binding.window)
+        return binding.has_source and make_trailer(e, one, first, trailer)
+    if binding.seal == SEAL_AH:
+        one.sequence = <uint32_t> (one.sequence + 1)
+        return binding.has_source
+    return True
+
+
+cdef inline void add_trailer(engine_t *e, uint32_t at, const uint8_t *trailer) noexcept nogil:
+    """Put a trailer behind the message at this place of the batch."""
+    cdef msghdr *header = &e.out.messages[at].msg_hdr
+    cdef uint8_t *copy = &e.out.trailers[at * TRAILER_SIZE]
+    memcpy(copy, trailer, TRAILER_SIZE)
+    e.out.vectors[at * 3 + header.msg_iovlen].iov_base = copy
+    e.out.vectors[at * 3 + header.msg_iovlen].iov_len = TRAILER_SIZE
+    header.msg_iovlen += 1
+
+
 cdef inline void send_packets(engine_t *e, int32_t instance, order_t *order) noexcept nogil:
     """Put every packet of `order` into the batch: one advert, one datagram per destination."""
     cdef instance_t *one = &e.instances[instance]
     cdef packet_t *packet = packets_of(order)
+    cdef uint8_t[TRAILER_SIZE] trailer
     cdef uint32_t at
     cdef int flags
+    cdef bint sealed
     if order.packets == 0 or one.binding == NULL:
         return
     fh_count(&one.sent, 1)
@@ -212,16 +261,25 @@ cdef inline void send_packets(engine_t *e, int32_t instance, order_t *order) noe
         count(e, SEND_FAILED)
         sending(e, instance, EADDRNOTAVAIL)
         return
+    sealed = seal(e, one, packet, trailer)
     for _ in range(order.packets):
-        if e.virtual:
-            post(e, instance, packet)
-        elif one.binding.family == 4:
-            flags = MSG_DONTWAIT | MSG_DONTROUTE if packet.multicast else MSG_DONTWAIT
+        if e.virtual and sealed:
+            post(e, instance, packet, trailer)
+        elif sealed:
+            flags = MSG_DONTWAIT | MSG_DONTROUTE if packet.multicast and one.binding.family == 4 else MSG_DONTWAIT
             at = room(e, one.binding.sender, flags, instance)
-            head4(e, at, one, packet)
-        else:
-            at = room(e, one.binding.sender, MSG_DONTWAIT, instance)
-            head6(e, at, one, packet)
+            if one.binding.family == 4:
+                sealed = head4(e, at, one, packet)
+            else:
+                head6(e, at, one, packet)
+            if one.binding.seal == SEAL_HMAC:
+                add_trailer(e, at, trailer)
+            if not sealed:
+                e.out.count -= 1
+        if not sealed:
+            count(e, SEND_FAILED)
+            sending(e, instance, EOPNOTSUPP)
+            return
         packet = after(packet)
 
 
@@ -247,8 +305,8 @@ cdef inline void send_frames(engine_t *e) noexcept nogil:
             put16(<uint8_t *> &name.sll_protocol, get16(<uint8_t *> (frame + 1) + 12))
             e.out.messages[at].msg_hdr.msg_namelen = sizeof(sockaddr_ll)
             e.out.messages[at].msg_hdr.msg_iovlen = 1
-            e.out.vectors[at * 2].iov_base = frame + 1
-            e.out.vectors[at * 2].iov_len = frame.length
+            e.out.vectors[at * 3].iov_base = frame + 1
+            e.out.vectors[at * 3].iov_len = frame.length
         flush(e)
         if block.count == 0:
             e.frames = block.next

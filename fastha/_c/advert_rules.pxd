@@ -2,11 +2,12 @@
 
 from advert cimport (
     binding_t, copy_of, count, datagram_t, engine_t, expected_of, instance_t, mode_of, order_t, peers_of, socket_t,
-    tell, tell_core, AWAY, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EXPECTED, IGNORED,
-    LATENESS_BOUNDS, LEASE, LEASE_LOST, MISSED, MODE_IDLE, MODE_LISTEN, MODE_SPEAK, OVERFLOW, RECEIVED, REPORTED,
-    SHORTEST, TOO_SHORT, UNKNOWN_VRID, WAITED, WAITING, WAITING_LOST
+    tell, tell_core, AWAY, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EVENT_OVERSLEPT,
+    EXPECTED, IGNORED, LATENESS_BOUNDS, LEASE, LEASE_LOST, MISSED, MODE_IDLE, MODE_LISTEN, MODE_SPEAK, OVERFLOW,
+    OVERSLEPT, RECEIVED, REPORTED, SEAL_AH, SHORTEST, TOO_SHORT, UNKNOWN_VRID, WAITED, WAITING, WAITING_LOST
 )
 from advert_io cimport flush, send_packets
+from advert_seal cimport wall_of
 from atomic cimport fh_count, fh_load, fh_store
 from heap cimport heap_drop, heap_put
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -68,6 +69,26 @@ cdef inline void overflowed(engine_t *e, socket_t *s) noexcept nogil:
             postpone(e, i)
             i = e.instances[i].next_same
 
+
+cdef inline bint late(engine_t *e, instance_t *one) noexcept nogil:
+    """An advert is due for longer than the order bears."""
+    return (
+        mode_of(one) == MODE_SPEAK and one.order.patience > 0 and not one.silent
+        and e.turn - one.due > one.order.patience
+    )
+
+
+cdef inline void fall_silent(engine_t *e, int32_t instance, int why) noexcept nogil:
+    """No more adverts under this order; the core is told, with the event `why`."""
+    cdef instance_t *one = &e.instances[instance]
+    one.silent = True
+    count(e, OVERSLEPT if why == EVENT_OVERSLEPT else LEASE_LOST)
+    if one.unsettled:
+        one.untold = why
+    else:
+        tell_core(e, why, instance, e.turn)
+    schedule(e, instance)
+
 # ------------------------------------------------------------------------------------------------------------- hearing
 
 cdef inline bint boring(engine_t *e, int32_t instance, const datagram_t *heard) noexcept nogil:
@@ -98,6 +119,7 @@ cdef inline void report(engine_t *e, int32_t instance, datagram_t *heard) noexce
     """Hand the core this advert (a copy on the heap, now the instance's)."""
     cdef instance_t *one = &e.instances[instance]
     one.report = heard
+    heard.sequence = one.sequence
     count(e, REPORTED)
     tell_core(e, EVENT_ADVERT, instance, heard.at)
     schedule(e, instance)
@@ -107,6 +129,8 @@ cdef inline void judge(engine_t *e, int32_t instance, const datagram_t *heard) n
     """An advert of this instance arrived."""
     cdef instance_t *one = &e.instances[instance]
     cdef datagram_t *copy
+    if late(e, one):
+        fall_silent(e, instance, EVENT_OVERSLEPT)
     if one.unsettled == 0:
         if not boring(e, instance, heard):
             copy = copy_of(e, heard)
@@ -135,9 +159,9 @@ cdef inline void resume(engine_t *e, int32_t instance) noexcept nogil:
     one.unsettled = 0
     free(one.report)
     one.report = NULL
-    if one.silent_untold:
-        one.silent_untold = False
-        tell_core(e, EVENT_LEASE, instance, e.turn)
+    if one.untold:
+        tell_core(e, one.untold, instance, e.turn)
+        one.untold = 0
     while one.waiting != NULL and one.unsettled == 0:
         heard = one.waiting
         one.waiting = heard.next
@@ -159,7 +183,7 @@ cdef inline int32_t whose(engine_t *e, socket_t *s, const datagram_t *heard) noe
         return first
     while i >= 0:
         one = &e.instances[i]
-        if mode_of(one) == MODE_LISTEN and one.order.expected and memcmp(one.order.source, heard.source, 16) == 0:
+        if mode_of(one) == MODE_LISTEN and one.order.has_source and memcmp(one.order.source, heard.source, 16) == 0:
             return i
         if peer < 0:
             for p in range(one.binding.peers):
@@ -189,26 +213,23 @@ cdef inline void speak(engine_t *e, int32_t instance) noexcept nogil:
     """An advert is due: send it if the lease allows, and set the next."""
     cdef instance_t *one = &e.instances[instance]
     cdef order_t *order = one.order
-    cdef int64_t now = e.turn, late = now - one.due
+    cdef int64_t now = e.turn, lateness = now - one.due
     cdef int bound = 0
-    if now >= fh_load(&e.lease) + (3 * order.interval if 3 * order.interval > LEASE else <int64_t> LEASE):
-        one.silent = True
-        count(e, LEASE_LOST)
-        if one.unsettled:
-            one.silent_untold = True
-        else:
-            tell_core(e, EVENT_LEASE, instance, now)
-        schedule(e, instance)
+    if late(e, one):
+        fall_silent(e, instance, EVENT_OVERSLEPT)
         return
-    while bound < BOUNDS and late > LATENESS_BOUNDS[bound]:
+    if now >= fh_load(&e.lease) + (3 * order.interval if 3 * order.interval > LEASE else <int64_t> LEASE):
+        fall_silent(e, instance, EVENT_LEASE)
+        return
+    while bound < BOUNDS and lateness > LATENESS_BOUNDS[bound]:
         bound += 1
     fh_count(&e.lateness[bound], 1)
-    if late > e.lateness_most:
-        fh_store(&e.lateness_most, late)
+    if lateness > e.lateness_most:
+        fh_store(&e.lateness_most, lateness)
     send_packets(e, instance, order)
-    if late >= order.interval:  # never a burst to catch up
-        fh_count(&e.counters[MISSED], <uint64_t> (late // order.interval))
-        one.due += (late // order.interval + 1) * order.interval
+    if lateness >= order.interval:  # never a burst to catch up
+        fh_count(&e.counters[MISSED], <uint64_t> (lateness // order.interval))
+        one.due += (lateness // order.interval + 1) * order.interval
     else:
         one.due += order.interval
     schedule(e, instance)
@@ -247,9 +268,11 @@ cdef inline void take_order(engine_t *e, int32_t instance, order_t *order) noexc
         one.due = e.turn  # not late: it was asked for just now
     free(one.order)
     one.order = order
+    if order.sequence > one.sequence:
+        one.sequence = order.sequence
     one.fired = False
     one.silent = False
-    one.silent_untold = False
+    one.untold = 0
     schedule(e, instance)
 
 
@@ -276,6 +299,8 @@ cdef inline void take_binding(engine_t *e, int32_t instance, binding_t *binding)
     leave_socket(e, instance)
     free(one.binding)
     one.binding = binding
+    if binding.seal == SEAL_AH and one.sequence == 0:  # above what we sent before we were started anew
+        one.sequence = <uint32_t> (wall_of(e) // 1_000_000_000)
     one.next_same = -1
     if instance >= e.used:
         e.used = instance + 1
@@ -298,8 +323,9 @@ cdef inline void forget(engine_t *e, int32_t instance) noexcept nogil:
     one.binding = NULL
     one.order = NULL
     one.identification = 0
+    one.sequence = 0
     one.silent = False
-    one.silent_untold = False
+    one.untold = 0
     one.fired = False
     one.sent = 0
     one.expected = 0

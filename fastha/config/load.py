@@ -89,7 +89,7 @@ def _load(path: str, host: Host, config_id: str | None, namespace: str | None, *
         plan=plan,
         diagnostics=report.diagnostics,
         exit_code=report.exit_code,
-        notes_not_in_effect=ctx.left_out + notes,
+        notes_not_in_effect=notes,
         refused=ctx.refused,
         net_namespace=root.maybe("net_namespace"),
         needs_vrrp=any(

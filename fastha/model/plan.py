@@ -37,6 +37,42 @@ class AuthType(StrEnum):
     AH = "AH"
 
 
+class HmacMode(StrEnum):
+    """What auth_hmac does with signatures."""
+
+    ENFORCE = "enforce"
+    """Signs, and takes only what is signed."""
+    PERMISSIVE = "permissive"
+    """Signs, and takes what is not signed too."""
+    RECEIVE_ONLY = "receive-only"
+    """Does not sign; takes what is signed rightly, or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthHmac:
+    """auth_hmac: signed adverts, for either version and family."""
+
+    keys: dict[int, bytes] = field(repr=False)
+    """id (1..255) -> 32..64 bytes."""
+    active_key: int
+    """The one that signs; it is in `keys`."""
+    time_window: int
+    """Seconds that clocks may be apart."""
+    monotonic: bool = False
+    """anti_replay monotonic: sequences only have to rise; clocks do not matter."""
+    mode: HmacMode = HmacMode.ENFORCE
+
+
+class UnicastChecksum(StrEnum):
+    """old_unicast_checksum: the destination in the pseudo header of version 3 unicast over IPv4."""
+
+    DETECT = "detect"
+    """The peer's address, until a peer is heard that uses the multicast group."""
+    OLD = "old"
+    """The multicast group, as releases before 1.3.6 did."""
+    NEVER_OLD = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualAddress:
     """One line of virtual_ipaddress, virtual_ipaddress_excluded or static_ipaddress."""
@@ -88,16 +124,23 @@ class VrrpInstance:
     down_timer_adverts: int = 3
     nopreempt: bool = False
     preempt_delay: Ns = 0
+    timer_expired_backup: int | None = None
+    """Priority of the router that has taken over when our own timer was late; None: not thought of."""
     auth_type: AuthType = AuthType.NONE
     auth_pass: bytes | None = None
     """8 bytes, zero-padded."""
+    auth_hmac: AuthHmac | None = None
     source: Address | None = None
     """mcast_src_ip or unicast_src_ip; None: the interface's primary (IPv4) or link-local (IPv6) address."""
     track_src_ip: bool = False
     group: Address = Address("224.0.0.18")
-    """Multicast destination; unused when there are unicast peers."""
+    """Multicast destination; with unicast peers only the pseudo header of an old checksum has it."""
     unicast_peers: tuple[UnicastPeer, ...] = ()
     unicast_ttl: int | None = None
+    """None: 255 over IPv4, the kernel's default over IPv6."""
+    fault_no_peer: bool = False
+    """unicast_fault_no_peer, and no peer is usable: FAULT for good."""
+    old_unicast_checksum: UnicastChecksum = UnicastChecksum.DETECT
     check_unicast_src: bool = False
     addresses: tuple[VirtualAddress, ...] = ()
     excluded_addresses: tuple[VirtualAddress, ...] = ()

@@ -13,6 +13,7 @@ from fastha.vrrp.orders import Endpoint
 class Hearing(NamedTuple):
     """What tells receive sockets apart."""
 
+    protocol: int
     family: Family
     interface: str
     ifindex: int
@@ -77,17 +78,17 @@ class AdvertSockets:
         if endpoint.group is None and endpoint.source is None:
             return -1
         source = endpoint.source if endpoint.group is None else None
-        key = Hearing(endpoint.family, endpoint.interface, index, endpoint.group, source)
+        key = Hearing(endpoint.protocol, endpoint.family, endpoint.interface, index, endpoint.group, source)
         if key not in kept:
             slot = self._listeners.get(key)
             if slot is None:
                 try:
-                    sock = sockets.listener(*key)
+                    sock = sockets.listener(*key[1:], protocol=key.protocol)
                 except OSError as error:
                     problems.append(f"cannot hear adverts on {endpoint.interface}: {error.strerror}")
                     slot = -1
                 else:
-                    slot = self._engine.listen(sock.detach(), endpoint.family, index)
+                    slot = self._engine.listen(sock.detach(), endpoint.family, index, endpoint.protocol)
             kept[key] = slot
         return kept[key]
 

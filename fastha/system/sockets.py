@@ -1,4 +1,5 @@
-"""The sockets of VRRP: raw ones for protocol 112, a packet socket for gratuitous ARP and neighbour advertisements.
+"""The sockets of VRRP: raw ones for protocol 112, or 51 (with an authentication header), a packet socket for gratuitous
+ARP and neighbour advertisements.
 
 They are made here and used by the advert engine only. All are non-blocking and bound to their interface.
 """
@@ -31,10 +32,12 @@ RECEIVE_BUFFER: Final = 1 << 20
 
 
 def listener(
-    family: Family, interface: str, index: int, group: Address | None, source: Address | None
+    family: Family, interface: str, index: int, group: Address | None, source: Address | None, *, protocol: int = VRRP
 ) -> socket.socket:
-    """A socket that hears adverts to `group` on the interface, or unicast ones to `source`; OSError, the kernel's."""
-    sock = _raw(family, VRRP, interface)
+    """A socket that hears adverts to `group` on the interface, or unicast ones to `source`; OSError, the kernel's.
+
+    `protocol` is 112, or 51 for adverts with an authentication header (IPv4)."""
+    sock = _raw(family, protocol, interface)
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)

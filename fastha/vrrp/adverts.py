@@ -44,10 +44,20 @@ class Listener:
         if advert.source != instance.master_address:
             instance.logged.clear()
         instance.log_once(verdict.kind, verdict.text)
+        instance.log_once("clock", verdict.warning, "warning")
+        if verdict.old_checksum and not instance.old_checksum:
+            self._old_checksums(instance, advert, now)
         if instance.state is State.BACKUP:
             self._in_backup(instance, advert, verdict.header, now)
         else:
             self._in_master(instance, advert, verdict.header, now)
+
+    def _old_checksums(self, instance: Instance, advert: AdvertReceived, now: Ns) -> None:
+        """The peer makes checksums as old releases did, and understands no others: so do we from now on."""
+        instance.log("info", f"{advert.source} makes unicast checksums of the old kind; ours are now of that kind too")
+        instance.old_checksum = True
+        if instance.state is State.MASTER:
+            instance.speak(now, shift=0)
 
     # ------------------------------------------------------------------------------------------- BACKUP
 
@@ -145,6 +155,8 @@ class Listener:
         instance.log("info", f"Received advert from {advert.source} with lower priority {theirs}, ours {ours}{tail}")
         if not plan.lower_prio_no_advert:
             instance.speak(now)
+        elif instance.ah_sequence:
+            instance.speak(now, shift=0)  # its sequences are ahead of ours: ours go on from there
         for member in instance.group.members:
             if member.state is State.MASTER:
                 self._announcer.heard_lower(member, now)

@@ -150,12 +150,28 @@ class Core:
         """We were too slow to be believed. We still hold the addresses: speak again and let the protocol decide; who
         took over meanwhile has told the link so, and is answered."""
         instance = self._current(event)
-        if instance is not None and instance.state is State.MASTER:
-            instance.log("warning", "adverts had stopped because the core was away; speaking again")
-            instance.speak(now)
-            instance.announce(now)
+        if instance is None or instance.state is not State.MASTER:
+            return
+        if instance.patience and now - event.at > instance.patience:
+            self._step_down(instance, now)
+            return
+        instance.log("warning", "adverts had stopped because the core was away; speaking again")
+        instance.speak(now)
+        instance.announce(now)
 
-    def _current(self, event: events.MasterDown | events.LeaseLost) -> Instance | None:
+    def _overslept(self, event: events.Overslept, now: Ns) -> None:
+        """timer_expired_backup: whoever took over meanwhile is not made to give way by our being the better one."""
+        instance = self._current(event)
+        if instance is not None and instance.state is State.MASTER:
+            self._step_down(instance, now)
+
+    @staticmethod
+    def _step_down(instance: Instance, now: Ns) -> None:
+        """Without priority 0: those who hear it would elect again."""
+        instance.log("warning", "our adverts are so late that another router must be master")
+        instance.group.yield_to(instance, "timer expired, another router must have taken over", now, None)
+
+    def _current(self, event: events.MasterDown | events.LeaseLost | events.Overslept) -> Instance | None:
         """The instance, when the event was said under its present order."""
         instance = self.instances.get(event.instance)
         return instance if instance is not None and instance.generation == event.generation else None
@@ -347,6 +363,7 @@ HANDLERS: dict[type[Any], Callable[[Core, Any, int], None]] = {
     events.AdvertReceived: Core._advert,  # noqa: SLF001
     events.MasterDown: Core._master_down,  # noqa: SLF001
     events.LeaseLost: Core._lease_lost,  # noqa: SLF001
+    events.Overslept: Core._overslept,  # noqa: SLF001
     events.EngineLate: Core._late,  # noqa: SLF001
     events.LinkChanged: Core._link,  # noqa: SLF001
     events.SourceChanged: Core._source,  # noqa: SLF001

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from fastha.model.net import Address, Family
 from fastha.model.units import Ns, S
-from fastha.vrrp.events import AdvertReceived, EngineLate, LeaseLost, MasterDown
-from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
+from fastha.vrrp.events import AdvertReceived, EngineLate, LeaseLost, MasterDown, Overslept
+from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order, SealKind
+from fastha.wire import ah, trailer
 
 LEASE: Ns = S
 """A core that does not renew for this long, or three intervals if that is longer, is believed dead."""
@@ -23,11 +24,12 @@ WAITING = 8
 """Adverts of one instance that wait behind an event the core has not settled; more are counted and lost."""
 SHORTEST = 8
 
-EngineEvent = AdvertReceived | MasterDown | LeaseLost | EngineLate
+EngineEvent = AdvertReceived | MasterDown | LeaseLost | Overslept | EngineLate
+Untold = type[LeaseLost] | type[Overslept]
 Heard = tuple[int, AdvertReceived]
 """(slot of the socket, advert); its `instance` and `generation` are filled in by the engine."""
 Sent = tuple[int, Address, bytes]
-"""(instance, destination, message)"""
+"""(instance, destination, octets): the message, with its trailer if it has one; sealed with AH the whole packet."""
 
 
 @dataclass(slots=True)
@@ -50,8 +52,12 @@ class Standing:
     """LISTEN: the deadline; SPEAK: the next advert."""
     fired: bool = False
     silent: bool = False
-    """The lease was lost under this order."""
-    silent_untold: bool = False
+    """The lease was lost under this order, or it overslept."""
+    untold: Untold | None = None
+    """That is still to be said."""
+    sequence: int = 0
+    """Of the advert sealed last; 0: none yet."""
+    identification: int = 0
     unsettled: int = 0
     """Number of the event that is with the core; 0: none."""
     waiting: deque[AdvertReceived] = field(default_factory=deque)
@@ -79,6 +85,7 @@ class ModelEngine:
         self._pending: deque[int] = deque()
         self._lease: Ns = 0
         self._turn: Ns = 0
+        self._wall: Ns = 0
         self._outbox: list[Sent] = []
 
     # ------------------------------------------------------------------------------------------ commands
@@ -119,10 +126,12 @@ class ModelEngine:
 
     # ---------------------------------------------------------------------------------------------- turns
 
-    def step(self, now: Ns, heard: Sequence[Heard] = (), *, away: Ns = 0, overflow: int = -1) -> list[Sent]:
+    def step(
+        self, now: Ns, heard: Sequence[Heard] = (), *, away: Ns = 0, overflow: int = -1, wall: Ns = 0
+    ) -> list[Sent]:
         """One turn: commands, what arrived, deadlines. `away`: the turn comes so much later than wanted. `overflow`: a
-        slot whose queue overflowed."""
-        self._turn = now
+        slot whose queue overflowed. `wall`: what seals take for the time."""
+        self._turn, self._wall = now, wall
         commands, self._commands = self._commands, []
         for command in commands:
             command()
@@ -170,6 +179,8 @@ class ModelEngine:
         was_deaf = standing.slot < 0
         self._leave(endpoint.instance)
         standing.endpoint, standing.slot = endpoint, listener
+        if not standing.sequence and endpoint.protocol == ah.PROTOCOL:
+            standing.sequence = self._wall // S & 0xFFFFFFFF
         if listener >= 0:
             self._slots[listener].by_vrid.setdefault(endpoint.virtual_router_id, []).insert(0, endpoint.instance)
             if was_deaf:
@@ -199,7 +210,9 @@ class ModelEngine:
         if order.mode is Mode.SPEAK:
             one.due = max(one.due, self._turn)  # not late: it was asked for just now
         one.order = order
-        one.fired = one.silent = one.silent_untold = False
+        one.sequence = max(one.sequence, order.sequence)
+        one.fired = one.silent = False
+        one.untold = None
 
     def _send(self, instance: int, datagrams: Sequence[Datagram]) -> None:
         one = self._standing.setdefault(instance, Standing())
@@ -207,7 +220,29 @@ class ModelEngine:
             return
         self._count("sent")
         one.sent += 1
-        self._outbox += [(instance, d.destination, d.payload) for d in datagrams]
+        self._outbox += [(instance, d.destination, octets) for d, octets in self._sealed(one, datagrams)]
+
+    def _sealed(self, one: Standing, datagrams: Sequence[Datagram]) -> list[tuple[Datagram, bytes]]:
+        """One sequence for each advert, whatever its destinations."""
+        endpoint = one.endpoint
+        assert endpoint is not None
+        seal, source = endpoint.seal, endpoint.source
+        if seal is None:
+            return [(d, d.payload) for d in datagrams]
+        if source is None:
+            return []
+        if seal.kind is SealKind.HMAC:
+            one.sequence = trailer.following(one.sequence, self._wall, seal.window)
+            signed = trailer.sign(datagrams[0].payload, source, seal.key, seal.key_id, one.sequence)
+            return [(d, d.payload + signed) for d in datagrams]
+        one.sequence = (one.sequence + 1) & 0xFFFFFFFF
+        result = []
+        for datagram in datagrams:
+            one.identification = one.identification % 0xFFFF + 1
+            words = {"sequence": one.sequence, "ident": one.identification, "ttl": endpoint.ttl or 0}
+            packet = ah.build(source, datagram.destination, datagram.payload, seal.key, **words)
+            result.append((datagram, packet))
+        return result
 
     def _settle(self, number: int) -> None:
         self._settled = number
@@ -218,9 +253,9 @@ class ModelEngine:
         """Goes on with what waited behind the event the core has settled."""
         one = self._standing[instance]
         one.unsettled = 0
-        if one.silent_untold:
-            one.silent_untold = False
-            self._tell_core(instance, LeaseLost(instance, self._generation(one), self._turn))
+        if one.untold is not None:
+            untold, one.untold = one.untold, None
+            self._tell_core(instance, untold(instance, self._generation(one), self._turn))
         while one.waiting and not one.unsettled:
             advert = one.waiting.popleft()
             if one.endpoint is not None and not self._boring(one, advert):
@@ -238,6 +273,8 @@ class ModelEngine:
             self._count("unknown_vrid")
             return
         one = self._standing[instance]
+        if self._late(one):
+            self._fall_silent(instance, one, Overslept)
         if not one.unsettled:
             if not self._boring(one, advert):
                 self._report(instance, advert)
@@ -255,7 +292,7 @@ class ModelEngine:
             return chain[0] if chain else None
         for instance in chain:
             order = self._standing[instance].order
-            if order and order.mode is Mode.LISTEN and order.expected and order.expected_source == advert.source:
+            if order and order.mode is Mode.LISTEN and order.expected_source == advert.source:
                 return instance
         for instance in chain:
             endpoint = self._standing[instance].endpoint
@@ -300,6 +337,9 @@ class ModelEngine:
             at=min(advert.at, self._turn),
             length_ok=advert.length_ok,
             interface=advert.interface,
+            before=advert.before,
+            wall=advert.wall,
+            own_sequence=one.sequence,
         )
         self._tell_core(instance, event)
 
@@ -329,19 +369,32 @@ class ModelEngine:
         """An advert is due: it leaves if the lease allows. Adverts that were missed are not made up for."""
         order = one.order
         assert order is not None
+        if self._late(one):
+            self._fall_silent(instance, one, Overslept)
+            return
         if self._turn >= self._lease + max(3 * order.interval, LEASE):
-            one.silent = True
-            self._count("lease_lost")
-            if one.unsettled:
-                one.silent_untold = True
-            else:
-                self._tell_core(instance, LeaseLost(instance, order.generation, self._turn))
+            self._fall_silent(instance, one, LeaseLost)
             return
         self._send(instance, order.datagrams)
         missed = (self._turn - one.due) // order.interval
         if missed:
             self._count("missed", missed)
         one.due += (missed + 1) * order.interval
+
+    def _late(self, one: Standing) -> bool:
+        """Whether an advert is due for longer than the order bears."""
+        order = one.order
+        if order is None or order.mode is not Mode.SPEAK or not order.patience or one.silent:
+            return False
+        return self._turn - one.due > order.patience
+
+    def _fall_silent(self, instance: int, one: Standing, why: Untold) -> None:
+        one.silent = True
+        self._count("overslept" if why is Overslept else "lease_lost")
+        if one.unsettled:
+            one.untold = why
+        else:
+            self._tell_core(instance, why(instance, self._generation(one), self._turn))
 
     def _postpone(self, one: Standing) -> None:
         """Adverts may have been missed: the master is judged one interval plus skew from now at the earliest."""

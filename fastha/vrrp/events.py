@@ -22,8 +22,8 @@ class Start:
 class AdvertReceived:
     """An advert for a VRID of ours that the engine had no standing order for. Nothing in it has been believed yet.
 
-    `payload` is the VRRP message behind the IP header (and AH header, given apart); `length_ok` is false when the IP
-    total length does not agree with what was received.
+    `payload` is the VRRP message behind the IP header (and authentication header, given apart), with what follows it;
+    `length_ok` is false when the IP total length does not agree with what was received.
     """
 
     instance: int
@@ -38,6 +38,12 @@ class AdvertReceived:
     length_ok: bool = True
     interface: int = 0
     """Index of the interface it came in on."""
+    before: bytes = b""
+    """Protocol 51: the IP and authentication headers in front of `payload`, which the signature covers; else empty."""
+    wall: Ns = 0
+    """Arrival by the wall clock, nanoseconds since the epoch."""
+    own_sequence: int = 0
+    """Seal AH: the counter of our own adverts when this one was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,16 @@ class MasterDown:
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
     """The engine stopped speaking for a MASTER because the core did not renew the lease in time."""
+
+    instance: int
+    generation: int
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class Overslept:
+    """The engine had an advert of a MASTER to send so long ago that somebody else must have taken over (the order's
+    `patience`); it did not send it."""
 
     instance: int
     generation: int
@@ -152,6 +168,7 @@ Event = (
     | AdvertReceived
     | MasterDown
     | LeaseLost
+    | Overslept
     | EngineLate
     | LinkChanged
     | SourceChanged

@@ -91,8 +91,8 @@ class Group:
         others = [(m, Input.TIMEOUT, "the sync group becomes master") for m in self.members if m is not member]
         self._move(State.MASTER, [(member, Input.TIMEOUT, "no adverts from a master"), *others], now)
 
-    def yield_to(self, member: Instance, reason: str, now: Ns, arrival: Ns) -> None:
-        """A member heard a better master, whose advert came at `arrival`."""
+    def yield_to(self, member: Instance, reason: str, now: Ns, arrival: Ns | None) -> None:
+        """A member heard a better master, whose advert came at `arrival`; or there must be one (None)."""
         if not member.take(Input.OUTRANKED, now, reason, base_time=arrival):
             return
         self._move(State.BACKUP, self._pull(member, Input.PULLED_BACKUP, "became backup"), now, moved=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastha.model.net import Address
+from fastha.model.plan import AuthType, UnicastChecksum
 from fastha.vrrp.actions import Give, Send, Tell, WantAddresses
 from fastha.vrrp.fsm import TRANSITIONS, Input, State, Step
+from fastha.vrrp.guards import AhGuard, guard_of, seal_of
 from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
 from fastha.vrrp.priority import OWNER, Assessment, Tracks, assess
 from fastha.vrrp.timers import master_down_interval, skew_time
@@ -59,6 +61,9 @@ class Instance:
         self.rival: Address | None = None
         """Another address owner whose giving way is being waited for."""
         self.rival_persists = False
+        self.guard = guard_of(plan)
+        self.old_checksum = plan.old_unicast_checksum is UnicastChecksum.OLD
+        """Our own unicast checksums are made as old releases do, since we are told to or a peer does."""
         self.stats = dict.fromkeys(COUNTERS + MIB_COUNTERS, 0)
         self.logged: set[str] = set()
         self._world = world
@@ -92,6 +97,19 @@ class Instance:
         return self.master_adver_int + self.skew_time
 
     @property
+    def patience(self) -> Ns:
+        """How late an advert of ours may be before another router has taken over; 0: timer_expired_backup is off."""
+        plan = self.plan
+        if plan.timer_expired_backup is None:
+            return 0
+        return 2 * plan.adver_int + skew_time(plan.version, plan.timer_expired_backup, plan.adver_int)
+
+    @property
+    def ah_sequence(self) -> int:
+        """The highest AH sequence heard: ours go on from there."""
+        return self.guard.sequence if isinstance(self.guard, AhGuard) else 0
+
+    @property
     def timer_priority(self) -> int:
         return OWNER if self.plan.owner else self.effective
 
@@ -121,6 +139,8 @@ class Instance:
             faults = faults if missing in faults else (*faults, f"interface {plan.interface} does not exist")
         elif link is not None and not plan.unicast and not link.multicast:
             faults = (*faults, f"interface {plan.interface} does not support multicast")
+        if plan.fault_no_peer:
+            faults = (*faults, "unicast is wanted and there is no usable peer")
         if not faults and self.source is None:
             faults = (f"no usable source address on {plan.interface}",)
         return faults
@@ -135,8 +155,16 @@ class Instance:
             source=self.source,
             group=None if plan.unicast else plan.group,
             peers=tuple(peer.address for peer in plan.unicast_peers),
-            ttl=255 if plan.unicast_ttl is None else plan.unicast_ttl,
+            ttl=self._ttl(),
+            seal=seal_of(plan),
         )
+
+    def _ttl(self) -> int | None:
+        """Of adverts sent; None: the kernel's default, which over IPv6 is what keepalived's unicast has."""
+        plan = self.plan
+        if not plan.unicast or (plan.unicast_ttl is None and plan.family == 4):
+            return 255
+        return plan.unicast_ttl
 
     def view(self, sender: Address) -> View:
         """What `validate` is to know about us, for an advert from `sender`."""
@@ -147,6 +175,7 @@ class Instance:
             skip_addresses=(
                 self.state is State.BACKUP and self.plan.skip_check_adv_addr and sender == self.master_address
             ),
+            guard=self.guard,
         )
 
     def datagrams(self, priority: int | None = None) -> tuple[Datagram, ...]:
@@ -161,11 +190,19 @@ class Instance:
             interval=plan.adver_int,
             addresses=self._world.advert_addresses(plan),
             auth_type=AUTH_FIELD[plan.auth_type],
-            auth_data=plan.auth_pass or b"",
+            auth_data=(plan.auth_pass or b"") if plan.auth_type is AuthType.PASS else b"",
         )
-        destinations = [peer.address for peer in plan.unicast_peers] or [plan.group]
         return tuple(
-            Datagram(to, wire.build(message, source, to, checksum_as_v2=plan.v3_checksum_as_v2)) for to in destinations
+            Datagram(
+                to,
+                wire.build(
+                    message,
+                    source,
+                    plan.group if self.old_checksum and plan.family == 4 else to,
+                    checksum_as_v2=plan.v3_checksum_as_v2,
+                ),
+            )
+            for to in [peer.address for peer in plan.unicast_peers] or [plan.group]
         )
 
     # --------------------------------------------------------------------------------- orders and words
@@ -184,6 +221,8 @@ class Instance:
                 datagrams=self.datagrams(),
                 interval=self.plan.adver_int,
                 first=now,
+                patience=self.patience,
+                sequence=self.ah_sequence,
             )
         )
 
@@ -204,9 +243,10 @@ class Instance:
                 deadline=deadline,
                 restart=self.master_down_interval,
                 grace=self.grace,
-                expected=payload,
+                expected=payload if self.guard is None else b"",  # no two of them are alike
                 expected_source=source,
                 expected_ttl=ttl,
+                sequence=self.ah_sequence,
             )
         )
 
@@ -233,11 +273,11 @@ class Instance:
         if not detail or self._world.detail:
             self._world.log(level, f"({self.name}) {text}")
 
-    def log_once(self, kind: str, text: str) -> None:
+    def log_once(self, kind: str, text: str, level: str = "info") -> None:
         """Until the state or the master changes."""
         if text and kind not in self.logged:
             self.logged.add(kind)
-            self.log("info", text)
+            self.log(level, text)
 
     def _give(self, order: Order) -> None:
         self._world.out.append(Give(order))
@@ -253,8 +293,11 @@ class Instance:
 
     def adopt(self, plan: VrrpInstance) -> None:
         """Goes on under a new Plan (reload): what was learned of the master's interval, and of rival owners, is not
-        kept."""
+        kept; sequences that were heard are."""
+        if plan.old_unicast_checksum is not self.plan.old_unicast_checksum:
+            self.old_checksum = plan.old_unicast_checksum is UnicastChecksum.OLD
         self.plan, self.base = plan, plan.priority
+        self.guard = guard_of(plan, self.guard)
         self.master_adver_int = plan.adver_int
         self.logged.clear()
         self.preempt_at = None

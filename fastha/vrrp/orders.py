@@ -11,15 +11,15 @@ the engine that knows when an advert left or arrived. The core owns every decisi
   socket could not be opened hears nothing and does not judge the silence; once it hears, `grace` counts.
 * IDLE: adverts are drained and counted, nothing goes up, nothing is sent.
 
-What an order does not say, because it outlives orders, is the instance's `Endpoint`: where it listens and from where it
-sends. One event of an instance is with the core at a time: what arrives meanwhile waits, in order, and is judged by the
-order that is in force then.
+What an order does not say, because it outlives orders, is the instance's `Endpoint`: where it listens, from where it
+sends, and how its adverts are sealed. One event of an instance is with the core at a time: what arrives meanwhile
+waits, in order, and is judged by the order that is in force then.
 
 `generation` rises with each order of an instance; what the engine says carries the generation it was said under, and
 the core drops what belongs to an older one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from fastha.model.net import Address, Family
@@ -36,7 +36,7 @@ class Mode(IntEnum):
 class Datagram:
     """One advert for one destination: the VRRP message (RFC 5798 5.2: header, addresses, authentication), checksum set.
 
-    The engine adds the IP header (IPv4) or sends as it is (IPv6).
+    The engine adds the IP header (IPv4) or sends as it is (IPv6), and the seal.
     """
 
     destination: Address
@@ -59,6 +59,11 @@ class Order:
     """LISTEN too: the master's interval. An engine that was away for longer than this may have missed adverts."""
     first: Ns = 0
     """Absolute; not later than now: at once."""
+    patience: Ns = 0
+    """An advert that is later than this is not sent, nor any after it: `Overslept` goes up, before anything that was
+    heard meanwhile. 0: never."""
+    sequence: int = 0
+    """Seal AH: the counter goes on from here if it was not further."""
     # LISTEN
     deadline: Ns = 0
     """Absolute: when the master is down unless it speaks."""
@@ -68,17 +73,38 @@ class Order:
     """One interval plus skew: the deadline is at least this far ahead after the engine was away or the kernel dropped
     from the receive queue; 0: no such grace."""
     expected: bytes = b""
-    """The VRRP message accepted last; empty: none yet, everything goes up."""
+    """The VRRP message accepted last; empty: none yet, or sealed ones, everything goes up."""
     expected_source: Address | None = None
     expected_ttl: int = 255
+
+
+class SealKind(IntEnum):
+    AH = 1
+    """The packet goes out as protocol 51, with an authentication header (`wire.ah`); `key` is the password."""
+    HMAC = 2
+    """A trailer is appended (`wire.trailer`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """How adverts are signed. No two are signed alike: each has a sequence, which the engine counts, so that adverts
+    leave in time whatever the core does."""
+
+    kind: SealKind
+    key: bytes = field(repr=False)
+    """At most 64 octets."""
+    key_id: int = 0
+    """HMAC."""
+    window: int = 0
+    """HMAC: seconds that the sequence may run ahead of the clock; 0: any (anti_replay monotonic)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """Where an instance listens and what its adverts leave from: what the shell makes sockets of.
 
-    One receive socket serves all instances of the same (family, interface, group), or (family, interface, source) when
-    unicast.
+    One receive socket serves all instances of the same (protocol, family, interface, group), or (protocol, family,
+    interface, source) when unicast.
     """
 
     instance: int
@@ -92,8 +118,14 @@ class Endpoint:
     """Multicast group to join; None: unicast."""
     peers: tuple[Address, ...] = ()
     """Unicast peers: tell instances with one VRID apart."""
-    ttl: int = 255
-    """TTL or hop limit of adverts sent."""
+    ttl: int | None = 255
+    """TTL or hop limit of adverts sent; None (IPv6): the kernel's default."""
+    seal: Seal | None = None
+
+    @property
+    def protocol(self) -> int:
+        """IP protocol of its adverts: 112, with an authentication header 51."""
+        return 51 if self.seal is not None and self.seal.kind is SealKind.AH else 112
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ names.
 Nothing here raises on what a stranger sent: every way to be wrong is a `Verdict` with the counter it belongs to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from hmac import compare_digest
 
-from fastha.model.net import Address, Family, packed
-from fastha.model.plan import AuthType, VrrpInstance
+from fastha.model.net import Address, packed
+from fastha.model.plan import AuthType, UnicastChecksum, VrrpInstance
 from fastha.model.units import MS, S
 from fastha.vrrp.events import AdvertReceived
+from fastha.vrrp.guards import AhGuard, Guard, HmacGuard
+from fastha.wire import trailer
 from fastha.wire import vrrp as wire
 
 COUNTERS = (
@@ -42,6 +44,7 @@ MIB_COUNTERS = ("vers_err", "checksum_err")
 """Counted for SNMP (RFC 6527 vrrpv3RouterVersionErrors, vrrpv3RouterChecksumErrors), not shown by keepalived."""
 
 ETHERNET_MINIMUM = 46
+IPV4_HEADER = 20
 AUTH_FIELD = {AuthType.NONE: wire.AUTH_NONE, AuthType.PASS: wire.AUTH_PASS, AuthType.AH: wire.AUTH_AH}
 
 
@@ -61,6 +64,10 @@ class Verdict:
     """Names the cause: each is logged once until the master or the state changes."""
     text: str = ""
     """What to log; may come with OK too."""
+    warning: str = ""
+    """With OK: the sender's clock and ours drift apart."""
+    old_checksum: bool = False
+    """With OK: its checksum is an old one (`UnicastChecksum.OLD`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +81,14 @@ class View:
     """Effective priority 255."""
     skip_addresses: bool
     """BACKUP, skip_check_adv_addr, and the sender is the master we know."""
+    guard: Guard | None = None
+    """Judges signatures, of AH and auth_hmac; it learns from what it accepts."""
 
 
-def padded(length: int, expected: int, family: Family) -> bool:
-    """Whether more bytes than expected can be Ethernet padding; lengths are of the VRRP message."""
-    if family == 4:
-        length, expected = length + 20, expected + 20
+def padded(length: int, expected: int, before: int) -> bool:
+    """Whether more bytes than expected can be Ethernet padding; lengths are of the VRRP message, `before` of what
+    stands in front of it in the IPv4 packet (0: IPv6)."""
+    length, expected = length + before, expected + before
     return length > expected and expected < ETHERNET_MINIMUM and (length - expected) % 4 == 2
 
 
@@ -102,17 +111,22 @@ def validate(advert: AdvertReceived, view: View) -> Verdict:
         return _drop("vrid", f"advert for VRID {header.virtual_router_id}, not {plan.virtual_router_id}")
     if plan.family == 6 and advert.multicast == plan.unicast:
         return _drop("", "")  # IPv6: not for us, and no error
-    if plan.auth_type is AuthType.AH:
-        return _ko("authtype_mismatch", "ah", "advert without an authentication header")
+    if bool(advert.before) is not (plan.auth_type is AuthType.AH):
+        with_or_without = "with" if advert.before else "without"
+        return _ko("authtype_mismatch", "ah", f"advert {with_or_without} an authentication header")
     expected = wire.message_length(header.version, plan.family, header.count)
-    if len(payload) != expected and not padded(len(payload), expected, plan.family):
+    signed = isinstance(view.guard, HmacGuard) and len(payload) == expected + trailer.SIZE
+    before = (len(advert.before) or IPV4_HEADER) if plan.family == 4 else 0
+    if len(payload) != expected and not signed and not padded(len(payload), expected, before):
         return _ko("packet_len_err", "length", f"advert of {len(payload)} bytes, its header says {expected}")
     if advert.multicast and advert.ttl != 255:
         return _ko("ip_ttl_err", "ttl", f"invalid TTL/HL. Received {advert.ttl} and expect 255")
     if header.version != plan.version:
         return _ko("vers_err", "version", f"invalid version. Received {header.version} and expect {plan.version}")
-    payload = payload[:expected]
-    if plan.version == 2 and (bad := _version_2(header, payload, plan)):
+    payload, behind = payload[:expected], payload[expected:] if signed else b""
+    if isinstance(view.guard, HmacGuard) and (problem := view.guard.judge(advert, payload, behind)):
+        return _ko(*problem)
+    if plan.version == 2 and (bad := _version_2(advert, header, payload, view)):
         return bad
     if header.type != wire.ADVERTISEMENT:
         return _ko("invalid_type_rcvd", "type", f"invalid message type {header.type}")
@@ -120,18 +134,22 @@ def validate(advert: AdvertReceived, view: View) -> Verdict:
         return _ko("packet_len_err", "total", "the IP total length is not what was received")
     if plan.version == 3 and not header.interval:
         return _ko("advert_interval_err", "zero interval", "advert with an interval of 0")
-    if not _checksum_ok(advert, payload, plan):
+    old = not _checksum_ok(advert, payload, plan)
+    if old and not _old_checksum(advert, payload, plan):
         return _ko("checksum_err", "checksum", "invalid VRRP checksum")
     if advert.multicast == plan.unicast:
         got, want = ("multicast", "unicast") if advert.multicast else ("unicast", "multicast")
         return _ko("addr_list_err", "cast", f"expected {want} advert but received {got}")
     if view.is_owner and plan.owner_ignore_adverts:
         return _drop("owner", "")
-    return _accepted(advert, header, payload, view)
+    verdict = _accepted(advert, header, payload, view)
+    warning = view.guard.warning if isinstance(view.guard, HmacGuard) else ""
+    return replace(verdict, warning=warning, old_checksum=old)
 
 
-def _version_2(header: wire.Header, payload: bytes, plan: VrrpInstance) -> Verdict | None:
+def _version_2(advert: AdvertReceived, header: wire.Header, payload: bytes, view: View) -> Verdict | None:
     """Authentication and interval, which only version 2 fixes."""
+    plan = view.plan
     if header.auth_type not in AUTH_FIELD.values():
         return _ko("invalid_authtype", "authtype", f"invalid auth type {header.auth_type}")
     if header.auth_type != AUTH_FIELD[plan.auth_type]:
@@ -141,6 +159,8 @@ def _version_2(header: wire.Header, payload: bytes, plan: VrrpInstance) -> Verdi
         secret = (plan.auth_pass or b"").ljust(wire.AUTH_SIZE, b"\0")
         if not compare_digest(payload[-wire.AUTH_SIZE :], secret):
             return _ko("auth_failure", "password", "received an invalid passwd!")
+    if isinstance(view.guard, AhGuard) and (problem := view.guard.judge(advert, plan.auth_pass or b"")):
+        return _ko(*problem)
     if header.interval != plan.adver_int:
         theirs, ours = header.interval // S, plan.adver_int // S
         return _drop("interval", f"advertisement interval mismatch mine={ours} sec rcved={theirs} sec")
@@ -156,6 +176,15 @@ def _checksum_ok(advert: AdvertReceived, payload: bytes, plan: VrrpInstance) -> 
     if not wire.message_checksum(payload, advert.source, advert.destination, pseudo=pseudo):
         return True
     return pseudo and plan.v3_checksum_as_v2
+
+
+def _old_checksum(advert: AdvertReceived, payload: bytes, plan: VrrpInstance) -> bool:
+    """Whether the checksum is that of an old release: unicast, with the multicast group for destination."""
+    if plan.family == 6 or plan.version != 3 or not plan.unicast or advert.multicast:
+        return False
+    if plan.old_unicast_checksum is UnicastChecksum.NEVER_OLD:
+        return False
+    return not wire.message_checksum(payload, advert.source, plan.group, pseudo=True)
 
 
 def _accepted(advert: AdvertReceived, header: wire.Header, payload: bytes, view: View) -> Verdict:

@@ -168,8 +168,6 @@ ELECTION = (
             effect=effect,
             store="timer_expired_backup",
             deprecated=deprecated,
-            status=PENDING,
-            pending="a late timer never makes a master step down; the engine drains its sockets before it judges",
             example=name,
         )
         for name, effect, deprecated in (
@@ -235,7 +233,7 @@ WIRE = (
     Word(
         name="unicast_ttl",
         arguments=Integer(0, 255, "TTL"),
-        default="255",
+        default="255; over IPv6 the kernel's",
         effect="TTL or hop limit of unicast adverts.",
         example="unicast_ttl 64",
     ),
@@ -243,8 +241,6 @@ WIRE = (
         name="unicast_fault_no_peer",
         default="off",
         effect="FAULT when unicast is wanted and no peer is usable.",
-        status=PENDING,
-        pending="such an instance falls back to multicast, and that is reported as an error",
         example="unicast_fault_no_peer",
     ),
     Word(
@@ -258,8 +254,6 @@ WIRE = (
         arguments=Choice({"never": "never"}, required="", omitted=True, what="option"),
         default="detected",
         effect="Version 3 unicast checksums as old releases made them.",
-        status=PENDING,
-        pending="checksums follow the RFC",
         example="old_unicast_checksum never",
     ),
     Word(
@@ -294,9 +288,6 @@ WIRE = (
         opens="auth_hmac",
         default="none",
         effect="Signed adverts, for either version and family.",
-        status=PENDING,
-        pending="adverts are sent unsigned and signatures are not checked",
-        loud=True,
         example='auth_hmac { key 1 "0123456789abcdef0123456789abcdef"\nactive_key 1 }',
     ),
     Word(

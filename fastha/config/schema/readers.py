@@ -181,3 +181,9 @@ def include_checks(r: Reading) -> Any:
             if bare > 1:
                 r.error(f"'{word}' has neither + nor -, like one before it", at)
     return tuple(r.words[1:])
+
+
+def hmac_key(r: Reading) -> Any:
+    """(id, how the key is written, its line). The key itself is looked at later: it may be in a file."""
+    number = Integer(1, 255, "ID").value(r, r.words[1], 1)
+    return DROP if number is DROP else (number, r.words[2], r.line)

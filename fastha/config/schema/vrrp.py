@@ -2,16 +2,17 @@
 
 from fastha.config.arguments import (
     Choice,
+    Custom,
     Decimal,
     Flag,
     Integer,
     InterfaceName,
     Text,
-    Words,
     one_of,
 )
 from fastha.config.schema.entry import Block, Reload, Repeat, Status, Word
 from fastha.config.schema.instance import VRRP_INSTANCE
+from fastha.config.schema.readers import hmac_key
 from fastha.config.schema.trackers import notify_words, track_words
 
 PENDING = Status.PENDING
@@ -47,16 +48,14 @@ AUTH_HMAC = Block(
             default=default,
             effect=effect,
             repeat=Repeat.MANY if name == "key" else Repeat.LAST,
-            status=PENDING,
-            pending="adverts are not signed yet",
             example=example,
         )
         for name, arguments, default, effect, example in (
             (
                 "key",
-                Words("ID (1..255) TEXT|hex:DIGITS|file:PATH (32..64 bytes)", 2),
+                Custom(hmac_key, "ID (1..255) TEXT|hex:DIGITS|file:PATH (32..64 bytes)", least=2),
                 "none",
-                "A shared key.",
+                "A shared key. All that are known are accepted.",
                 'key 1 "0123456789abcdef0123456789abcdef"',
             ),
             ("active_key", Integer(1, 255, "ID"), "none; needed", "The key that signs.", "active_key 1"),

@@ -18,8 +18,6 @@ class Context:
         self.root = root
         self.defs = merged(root, "global_defs")
         self.refused: list[str] = []
-        self.left_out: list[str] = []
-        """What is not run although keepalived would, one line each."""
         self.dynamic = self.defs.has("dynamic_interfaces")
         self.made: dict[str, str] = {}
         """Interfaces that the configuration itself would make (use_vmac) -> the interface underneath, which stands in

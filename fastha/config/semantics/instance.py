@@ -9,16 +9,18 @@ from typing import Any
 
 from fastha.config.arguments import is_multicast
 from fastha.config.semantics.addresses import virtual_addresses
+from fastha.config.semantics.authentication import auth_hmac
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.routes import Lines, followed
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.tree import Node
 from fastha.model.net import Address, Family, family_of
-from fastha.model.plan import AuthType, Track, UnicastPeer, VirtualAddress, VrrpInstance
+from fastha.model.plan import AuthType, Track, UnicastChecksum, UnicastPeer, VirtualAddress, VrrpInstance
 from fastha.model.routes import Route, Rule
 from fastha.model.units import MS, Ns, S
 
 GROUP4, GROUP6 = Address("224.0.0.18"), Address("ff02::12")
+LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
 MAX_V3_INTERVAL: Ns = 40_950 * MS
 CENTISECOND: Ns = 10 * MS
 
@@ -147,7 +149,7 @@ class _Instance:
         rules = self.lines.rules(node, "virtual_rules")
         tracks = self._tracks(interface or "")
         interfaces = self._with_followed(tracks[0], interface or "", (*addresses, *excluded), (*routes, *rules))
-        if vrid is None or not interface or not self._keeps_meaning():
+        if vrid is None or not interface:
             return None
         down = node.get("down_timer_adverts", defs.get("vrrp_down_timer_adverts", 3))
         if self.strict and down != 3:
@@ -168,13 +170,17 @@ class _Instance:
             down_timer_adverts=down,
             nopreempt=nopreempt,
             preempt_delay=preempt_delay,
+            timer_expired_backup=self._timer_expired(nopreempt),
             auth_type=auth_type,
             auth_pass=password,
+            auth_hmac=auth_hmac(self.ctx, node, interval, strict=self.strict),
             source=self._source(),
             track_src_ip=node.has("track_src_ip") and node.has("source"),
             group=self._group(bool(peers)),
             unicast_peers=peers,
             unicast_ttl=self._unicast_ttl(bool(peers)),
+            fault_no_peer=not peers and self._unicast_wanted() and node.has("unicast_fault_no_peer"),
+            old_unicast_checksum=self._unicast_checksum(),
             check_unicast_src=node.has("check_unicast_src")
             or defs.has("vrrp_check_unicast_src")
             or any(p.min_ttl or p.max_ttl != 255 for p in peers),
@@ -209,22 +215,6 @@ class _Instance:
             notify_deleted=node.has("notify_deleted"),
         )
 
-    def _keeps_meaning(self) -> bool:
-        """False for what would disagree with its peers: running it could leave two masters on the network."""
-        if self.node.blocks("auth_hmac"):
-            what = "auth_hmac"
-        elif self._auth_type_written() == "AH" and self.version == 2 and not self.strict:
-            what = "auth_type AH"
-        else:
-            return True
-        message = (
-            f"vrrp_instance {self.name}: {what} is not yet in effect; the instance is left out, because its routers "
-            "could not understand each other and there would be two masters"
-        )
-        self.ctx.report.note(message, self.node.line, 1)
-        self.ctx.left_out.append(f"WARNING: {message}")
-        return False
-
     def _interface(self) -> str | None:
         """The interface, or None when the instance cannot have one."""
         node = self.node
@@ -256,15 +246,26 @@ class _Instance:
                     max_ttl=255 if item.max_ttl is None else item.max_ttl,
                 )
         if not peers and self._unicast_wanted():
+            meant = "it stays in FAULT" if self.node.has("unicast_fault_no_peer") else "multicast is used"
             self.error(
-                "a unicast word, and no usable peer: multicast is used",
+                f"a unicast word, and no usable peer: {meant}",
                 suggestion="name the other routers in unicast_peer { }",
             )
         if peers and self.node.has("use_vmac") and not self.node.has("vmac_xmit_base"):
             self.error("unicast with use_vmac needs vmac_xmit_base; it is taken as set", "use_vmac")
-        if peers and self.strict:
+        if peers and self.strict and self._multicast_capable():
             self.refuse("unicast is not allowed in strict mode")
         return tuple(peers.values())
+
+    def _multicast_capable(self) -> bool:
+        known = self.ctx.host.interfaces().get(self.node.maybe("interface") or "")
+        return known is None or known.multicast
+
+    def _unicast_checksum(self) -> UnicastChecksum:
+        written: object = self.node.maybe("old_unicast_checksum")
+        if written is None:
+            return UnicastChecksum.DETECT
+        return UnicastChecksum.NEVER_OLD if written == "never" else UnicastChecksum.OLD
 
     def _unicast_wanted(self) -> bool:
         source = self.node.values.get("source")
@@ -297,15 +298,21 @@ class _Instance:
                 self.refuse("virtual_ipaddress is empty, and version 3 and strict mode need an address")
             elif not node.has("no_virtual_ipaddress"):
                 self.error("virtual_ipaddress is missing or empty", suggestion="or say no_virtual_ipaddress")
+        if self.family == 6 and addresses and not self.node.entries("unicast_peer"):
+            self._link_local_first(addresses[0])
         if self.strict and node.has("no_virtual_ipaddress"):
             self.error("no_virtual_ipaddress is not allowed in strict mode", "no_virtual_ipaddress")
         return addresses, excluded
 
-    def _auth_type_written(self) -> str | None:
-        for block in self.node.blocks("authentication"):
-            if block.has("auth_type"):
-                return str(block.maybe("auth_type"))
-        return None
+    def _link_local_first(self, first: VirtualAddress) -> None:
+        """RFC 5798 5.2.9."""
+        if first.address.startswith(LINK_LOCAL):
+            return
+        text = f"the first address, {first.address}, is not link-local, as the RFC wants it for IPv6"
+        if self.strict:
+            self.error(text, suggestion="put the fe80:: address first")
+        else:
+            self.ctx.report.note(f"{self.name}: {text}", self.node.line, 1)
 
     def _authentication(self) -> tuple[AuthType, bytes | None]:
         blocks = self.node.blocks("authentication")
@@ -364,6 +371,13 @@ class _Instance:
                 delay = 0
         return nopreempt, delay
 
+    def _timer_expired(self, nopreempt: bool) -> int | None:
+        priority: int | None = self.node.maybe("timer_expired_backup")
+        if priority is not None and not nopreempt:
+            self.error("timer_expired_backup needs nopreempt; it is ignored", "timer_expired_backup")
+            return None
+        return priority
+
     def _adver_int(self) -> Ns:
         interval: Ns = self.node.get("advert_int", S)
         if self.version == 3:
@@ -408,7 +422,7 @@ class _Instance:
         if ttl is not None and not unicast:
             self.error("unicast_ttl without unicast peers; it is ignored", "unicast_ttl")
             return None
-        return ttl
+        return ttl or None  # 0 is as if it was not there
 
     def _lower_priority_garp(self) -> tuple[Ns, int]:
         garp, node = self.garp, self.node

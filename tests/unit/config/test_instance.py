@@ -166,15 +166,6 @@ def test_authentication() -> None:
         assert planned(extra).auth_type is AuthType.NONE
 
 
-@pytest.mark.parametrize("block", ["authentication {\nauth_type AH\nauth_pass x\n}", "auth_hmac {\nactive_key 1\n}"])
-def test_an_instance_that_could_not_talk_to_its_peers_is_left_out_loudly(block: str) -> None:
-    loaded = instance(block)
-    assert loaded.exit_code == 0
-    assert loaded.plan is not None
-    assert loaded.plan.vrrp.instances == ()
-    assert "left out" in loaded.notes_not_in_effect[0]
-
-
 def test_addresses_with_their_options() -> None:
     lines = (
         "192.0.2.1/24 dev eth1 label eth1:vip brd + scope link",
