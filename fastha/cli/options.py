@@ -13,6 +13,8 @@ COMMANDS: Final = {
     "reload": "read the configuration again",
     "explain": "tell about a word of the configuration language",
     "keywords": "list the words of the configuration language",
+    "dump": "print the configuration as it is understood",
+    "completion": "print completion for a shell",
     "lab": "a small cluster in network namespaces, to look at",
 }
 _FACILITIES: Final = {"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7}

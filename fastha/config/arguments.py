@@ -80,6 +80,18 @@ class Argument:
     def describe(self) -> str:
         raise NotImplementedError
 
+    def written(self, _value: Any, words: list[str], /) -> list[str]:
+        """The words that say a value in the shortest way; by default those that said it."""
+        return words
+
+    def data(self, words: list[str], /) -> Any:
+        """Argument words as a value for JSON, as `json_schema` describes it."""
+        return " ".join(words)
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON schema of `data`."""
+        return {"type": "string", "description": self.describe()}
+
     def missing(self, r: Reading) -> Any:
         """What a line without the argument means."""
         message = f"'{r.words[0]}' needs a value: {self.describe()}"
@@ -104,6 +116,15 @@ class Flag(Argument):
             r.note(f"'{r.words[0]}' takes no value; '{r.words[1]}' is ignored")
         return True
 
+    def written(self, _value: Any, _words: list[str], /) -> list[str]:
+        return []
+
+    def data(self, _words: list[str], /) -> Any:
+        return True
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"const": True}
+
     def describe(self) -> str:
         return ""
 
@@ -126,6 +147,15 @@ class Bool(Argument):
             return False
         r.error(f"'{text}' is neither true (on, yes) nor false (off, no)", at, suggestion=closest(text, TRUE | FALSE))
         return DROP
+
+    def written(self, value: Any, _words: list[str], /) -> list[str]:
+        return ["true" if value else "false"]
+
+    def data(self, words: list[str], /) -> Any:
+        return not words or words[0] in TRUE
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
 
     def describe(self) -> str:
         return "[true|false]"
@@ -184,6 +214,20 @@ class Integer(Argument):
             return self.raise_zero_to
         return number
 
+    def written(self, value: Any, _words: list[str], /) -> list[str]:
+        return [str(value)] if type(value) is int else []
+
+    def data(self, words: list[str], /) -> Any:
+        if not words:
+            return True
+        return c_integer(words[0]) if self.c_notation else int(words[0])
+
+    def json_schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        if self.unit:
+            schema["description"] = self.unit
+        return schema if self.required else {"anyOf": [schema, {"const": True}]}
+
     def _unit(self) -> str:
         return f" {self.unit}" if self.unit else ""
 
@@ -230,6 +274,20 @@ class Decimal(Argument):
             r.error(f"0 makes no sense here; {self.raise_zero_to} is used", at)
             return self._scaled(*_halves(self.raise_zero_to))
         return min(number, CENTURY)
+
+    def written(self, value: Any, words: list[str], /) -> list[str]:
+        if type(value) is not int:
+            return words
+        whole, rest = divmod(value, self.scale)
+        fraction = str(rest + self.scale)[1:].rstrip("0")
+        return [f"{whole}.{fraction}" if fraction else str(whole)]
+
+    def data(self, words: list[str], /) -> Any:
+        return float(words[0]) if "." in words[0] else int(words[0])
+
+    def json_schema(self) -> dict[str, Any]:
+        bounds = {"minimum": float(self.low)} | ({} if self.high == NO_LIMIT else {"maximum": float(self.high)})
+        return {"type": "number", **bounds, "description": self.unit}
 
     def _scaled(self, whole: str, fraction: str) -> int:
         digits = fraction[:12]
@@ -284,6 +342,9 @@ class Text(Argument):
             return cut
         return text
 
+    def written(self, value: Any, words: list[str], /) -> list[str]:
+        return words[:1] if not isinstance(value, str) or not words else [value]
+
     def describe(self) -> str:
         text = f"{self.name} (at most {self.longest} characters)" if self.longest else self.name
         return text if self.required else f"[{text}]"
@@ -334,6 +395,14 @@ class Choice(Argument):
             suggestion=closest(text, self.values) or f"known: {', '.join(self.values)}",
         )
         return self.otherwise
+
+    def written(self, value: Any, words: list[str], /) -> list[str]:
+        if not words or (not self.required and value == self.omitted):
+            return []
+        return [next((name for name, means in self.values.items() if means == value), words[0])]
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"enum": [*self.values, *([] if self.required else [""])]}
 
     def describe(self) -> str:
         text = "|".join(self.values)

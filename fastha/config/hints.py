@@ -84,8 +84,8 @@ class LeftOpen(NamedTuple):
 
 
 def left_open(lines: list[Line]) -> LeftOpen | None:
-    """Of a file with too few closing braces, the block that lacks one: the first whose closing brace is indented like an
-    outer block. None where the indentation does not tell."""
+    """Of a file with too few closing braces, the block that lacks one: the first whose closing brace is indented like
+    an outer block. None where the indentation does not tell."""
     stack: list[Line] = []
     for at, line in enumerate(lines):
         if line.words is OPEN:

@@ -145,13 +145,15 @@ class Parser:
         if word.settled and node.has(setting) and node.maybe(setting) != value and value in word.settled:
             reading.error(f"'{word.name}' was {node.maybe(setting)} before; {value} is ignored")
             return
+        before = node.values.get(setting)
+        if before is not None and (word.repeat is Repeat.MANY or setting in node.block.needed):
+            node.further.append(before[1])
         if word.repeat is Repeat.MANY:
-            before = node.values.get(setting)
             node.values[setting] = ([*before[0], value] if before else [value], line)
             return
         node.values[setting] = (value, line)
         free = word.after is None and not word.settled and word.repeat is Repeat.LAST and word.arguments.pure
-        if free and not reading.complained:
+        if free and setting not in node.block.needed and not reading.complained:
             memo[id(line.words)] = (setting, value)
 
     def _cut(self, line: Line) -> None:
@@ -240,6 +242,8 @@ class Parser:
                 self._report.error("this '{' opens nothing; it is ignored", line)
                 continue
             item = read(Reading(line, self._report))
+            if item is not DROP:
+                node.further.append(line)
             if isinstance(item, AddressLine):
                 self._pending_options(item)
             if isinstance(item, list):

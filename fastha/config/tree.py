@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Node:
     """One block of the file. `header` is the value of the line that opened it."""
 
-    __slots__ = ("block", "children", "header", "items", "line", "pending", "values")
+    __slots__ = ("block", "children", "further", "header", "items", "line", "pending", "values")
 
     def __init__(self, block: Block, line: Line, header: Any) -> None:
         self.block = block
@@ -23,6 +23,8 @@ class Node:
         """It, or a block around it, is not yet in effect as a whole."""
         self.items: list[Any] = []
         """What the lines of a block of lines said."""
+        self.further: list[Line] = []
+        """Lines that count and that `values` does not lead to: of a block of lines, of words given several times."""
 
     def get(self, setting: str, default: T) -> T:
         """The value of a setting, or `default` when the file does not say."""

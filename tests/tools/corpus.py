@@ -2,8 +2,8 @@
 
     python -m tests.tools.corpus DIR [-v]
 
-DIR has VERDICTS.tsv: a header line, then rows whose first column is a file below DIR. Columns that begin with `exit_` hold
-keepalived's exit codes: `exit_2.4.3` on a machine with every interface that a file names and none of its scripts,
+DIR has VERDICTS.tsv: a header line, then rows whose first column is a file below DIR. Columns that begin with `exit_`
+hold keepalived's exit codes: `exit_2.4.3` on a machine with every interface that a file names and none of its scripts,
 `exit_2.4.3_prepared` on one that has its scripts and users as well.
 """
 
@@ -26,7 +26,7 @@ CRASHES = {"124", "134", "139"}
 COLUMNS = ("exit_2.4.3", "exit_2.4.3_prepared")
 NAME = re.compile(r"[A-Za-z_][\w.@:-]{0,14}")
 MISSING, LOST = "Config files missing", "no file matches"
-"""How keepalived and fastha say that there is nothing to include. If only fastha does, there was when it was recorded."""
+"""How keepalived and fastha say: there is nothing to include. If only fastha does, there was when that was recorded."""
 DEFAULT_USER = "keepalived_script"
 SHOWN = 4
 """Findings shown of a file that differs, unless all are asked for."""
@@ -53,6 +53,9 @@ class RecordedHost(SystemHost):
 
     def interfaces(self) -> Mapping[str, Interface]:
         return self._every
+
+    def random(self, low: int, high: int) -> int:
+        return low
 
     def has_namespace(self, name: str) -> bool:
         return False

@@ -1,10 +1,25 @@
-"""Writes docs/keywords.md from the keyword tables: python tests/tools/keywords.py"""
+"""Writes what is made from the keyword tables: python -m tests.tools.keywords"""
 
 from pathlib import Path
 
+from fastha.cli.completion import bash, zsh
 from fastha.config.explain import markdown
+from fastha.config.jsonschema import render
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "keywords.md"
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def products() -> dict[str, bytes]:
+    """File below docs/ -> its contents."""
+    return {
+        "keywords.md": markdown().encode(),
+        "schema.json": render(),
+        "completion/fastha.bash": bash().encode(),
+        "completion/_fastha": zsh().encode(),
+    }
+
 
 if __name__ == "__main__":
-    REFERENCE.write_text(markdown())
+    for name, contents in products().items():
+        (DOCS / name).parent.mkdir(exist_ok=True)
+        (DOCS / name).write_bytes(contents)

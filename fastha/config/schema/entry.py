@@ -83,6 +83,9 @@ class Block:
     line: str = ""
     """Its contents are lines of this kind (`address`, `track`, `name`, ...) and not keywords."""
     index: dict[str, Word] = field(default_factory=dict)
+    needed: set[str] = field(default_factory=set)
+    """Settings that other words must come after."""
 
     def __post_init__(self) -> None:
         self.index.update({word.name: word for word in self.words})
+        self.needed.update(word.after[0] for word in self.words if word.after)

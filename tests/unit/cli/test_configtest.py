@@ -7,7 +7,25 @@ import pytest
 
 from fastha.cli.main import main
 
-BAD = "vrrp_instance V {\n  interface lo\n  virtual_router_id 1\n  virtual_ipaddress {\n    192.0.2.1\n  }\n  prioritty 100\n}\n"
+BAD = """\
+vrrp_instance V {
+  interface lo
+  virtual_router_id 1
+  virtual_ipaddress {
+    192.0.2.1
+  }
+  prioritty 100
+}
+"""
+DR = """\
+virtual_server 192.0.2.1 80 {
+  protocol TCP
+  lvs_sched rr
+  lvs_method DR
+  real_server 192.0.2.2 80 {
+  }
+}
+"""
 
 
 @pytest.fixture
@@ -36,7 +54,7 @@ def test_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(said.out)
     assert told["file"] == str(config)
     assert told["exit_code"] == 5
-    (finding,) = [f for f in told["findings"] if f["severity"] == "error"]
+    (finding,) = [f for f in told["findings"] if "prioritty" in f["message"]]
     assert (finding["line"], finding["column"], finding["width"]) == (7, 3, 9)
     assert finding["suggestion"] == "did you mean 'priority'?"
 
@@ -67,9 +85,7 @@ def test_a_namespace_that_is_not_there(config: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_plane_is_judged_only_when_asked_for(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config.write_text(
-        "virtual_server 192.0.2.1 80 {\n  protocol TCP\n  lvs_sched rr\n  lvs_method DR\n  real_server 192.0.2.2 80 {\n  }\n}\n"
-    )
+    config.write_text(DR)
     assert main(["-t", "-c", str(config)]) == 0
     assert capsys.readouterr().err == ""
     assert main(["-t", "-c", str(config), "--lvs-plane", "nftables"]) == 5

@@ -1,0 +1,132 @@
+"""`fastha completion SHELL`: completion for bash and zsh, made from the options and the keyword tables."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Final
+
+from fastha.cli.dump import options_parser
+from fastha.cli.options import COMMANDS, Parser, daemon_parser
+from fastha.config.schema.tables import entries
+
+FILES: Final = ("FILE", "LOG")
+DIRECTORIES: Final = ("DIR",)
+BASH = """\
+# bash completion of fastha. Made by `fastha completion bash`.
+_fastha() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
+    COMPREPLY=()
+    case $before in
+        {files}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        {directories}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+{choices}\
+    esac
+    case $command in
+        explain) mapfile -t COMPREPLY < <(compgen -W "{keywords}" -- "$word"); return ;;
+        dump) mapfile -t COMPREPLY < <(compgen -W "{dump}" -- "$word"); return ;;
+        completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$word"); return ;;
+    esac
+    if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "{options}" -- "$word")
+    elif (( COMP_CWORD == 1 )); then
+        mapfile -t COMPREPLY < <(compgen -W "{commands}" -- "$word")
+    fi
+}}
+complete -F _fastha fastha
+"""
+ZSH = """\
+#compdef fastha
+# zsh completion of fastha. Made by `fastha completion zsh`.
+_fastha() {{
+    local -a commands options keywords
+    commands=(
+{commands}
+    )
+    options=(
+{options}
+    )
+    keywords=({keywords})
+    case ${{words[2]}} in
+        explain) _values keyword $keywords ;;
+        dump) _arguments {dump} ;;
+        completion) _values shell bash zsh ;;
+        *) if (( CURRENT == 2 )) && [[ ${{words[2]}} != -* ]]; then _describe command commands
+           else _arguments $options; fi ;;
+    esac
+}}
+compdef _fastha fastha
+"""
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the script for a shell."""
+    parser = Parser(
+        prog="fastha completion",
+        description='Completion for a shell: eval "$(fastha completion bash)", or put it where the shell looks.',
+    )
+    parser.add_argument("shell", choices=["bash", "zsh"])
+    print(bash() if parser.parse_args(words).shell == "bash" else zsh(), end="")
+    return 0
+
+
+def bash() -> str:
+    """For bash."""
+    actions, dump_actions = _options(daemon_parser("fastha")), _options(options_parser())
+    return BASH.format(
+        files="|".join(_taking(actions, FILES)),
+        directories="|".join(_taking(actions, DIRECTORIES)),
+        choices="".join(_choices(action) for action in actions if action.choices),
+        keywords=" ".join(keywords()),
+        dump=" ".join(name for action in dump_actions for name in action.option_strings),
+        options=" ".join(name for action in actions for name in action.option_strings),
+        commands=" ".join(COMMANDS),
+    )
+
+
+def _choices(action: argparse.Action) -> str:
+    names, values = "|".join(action.option_strings), " ".join(map(str, action.choices or ()))
+    return f'        {names}) mapfile -t COMPREPLY < <(compgen -W "{values}" -- "$word"); return ;;\n'
+
+
+def zsh() -> str:
+    """For zsh."""
+    return ZSH.format(
+        commands="\n".join(f"        {_single(f'{name}:{text}')}" for name, text in COMMANDS.items()),
+        options="\n".join(
+            f"        {line}" for action in _options(daemon_parser("fastha")) for line in _zsh_option(action)
+        ),
+        keywords=" ".join(_single(word) for word in keywords()),
+        dump=" ".join(line for action in _options(options_parser()) for line in _zsh_option(action)),
+    )
+
+
+def _zsh_option(action: argparse.Action) -> list[str]:
+    text = (action.help or "").replace("%(default)s", str(action.default)).replace("[", "(").replace("]", ")")
+    text = text.replace(":", ";")
+    after = ""
+    if action.choices:
+        after = f":value:({' '.join(map(str, action.choices))})"
+    elif action.metavar in FILES:
+        after = ":file:_files"
+    elif action.metavar in DIRECTORIES:
+        after = ":directory:_files -/"
+    elif action.nargs != 0:
+        after = f":{str(action.metavar).lower()}:"
+    return [_single(f"{name}[{text}]{after}") for name in action.option_strings]
+
+
+def _single(text: str) -> str:
+    """In single quotes, for a shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def keywords() -> list[str]:
+    """The words that `fastha explain` knows, without those that a shell would take for something else."""
+    return sorted({word.name for _, word in entries() if word.name.replace("_", "").replace("-", "").isalnum()})
+
+
+def _options(parser: Parser) -> list[argparse.Action]:
+    return [action for action in parser._actions if action.option_strings]  # noqa: SLF001 - argparse has no other way
+
+
+def _taking(actions: list[argparse.Action], what: tuple[str, ...]) -> list[str]:
+    return [name for action in actions if action.metavar in what for name in action.option_strings]
