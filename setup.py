@@ -35,7 +35,7 @@ def extension(name: str, libraries: tuple[str, ...] = ()) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension("_vrrp", ("crypto",)), extension("_checks", ("crypto",))],
+        [extension("_vrrp", ("crypto",)), extension("_checks", ("ssl", "crypto", "pcre2-8"))],
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fastha.checks.recipes import LastProbe, ProbeOrder, Recipe, Report, Verdict
+from fastha.model.plan import ClientTls, Regex
 from fastha.model.snapshot import Histogram
 from fastha.model.units import Ns
 
@@ -44,7 +45,7 @@ class ProbeEngine:
 
         `first` in the past means now (later ones stay in its phase); 0 is now, too.
 
-        ValueError for a target out of range, a recipe of kind SCRIPT or HTTP without a request, a port or address that
+        ValueError for a target out of range, a kind that is not probed here, a request or pattern that does not fit, a port or address that
         is none, a source of the other family, an interface name that is too long, a time beyond 2^62 ns.
         """
 
@@ -56,6 +57,9 @@ class ProbeEngine:
 
     def remove(self, target: int) -> None:
         """Stop probing and forget."""
+
+    def use_tls(self, context: TlsContext) -> None:
+        """What SSL probes that begin from now on present of their own. Without it: nothing."""
 
     def fileno(self) -> int:
         """An eventfd, readable when `reports` has something to say: for `loop.add_reader`."""
@@ -88,6 +92,12 @@ class ProbeEngine:
     def overdue(self, now: Ns) -> list[int]:
         """Targets with a standing order that nobody started for more than two intervals: should be none, ever."""
 
+class TlsContext:
+    """OpenSSL's settings for SSL probes: full handshakes, any version the library allows, servers not verified."""
+
+    def __init__(self, wanted: ClientTls) -> None:
+        """Reads the files. ValueError names the one that cannot be used, and why."""
+
 class TimerWheel:
     """The engine's timer wheel (4 levels of 256 slots) by itself: `size` timers, each armed at most once."""
 
@@ -105,6 +115,12 @@ class TimerWheel:
 def judge_http(pieces: Iterable[bytes], recipe: Recipe) -> tuple[Verdict, int, bytes]:
     """What the engine thinks of a reply that arrives in these pieces and then ends: verdict, status, digest.
 
-    The digest is empty unless the recipe asks for one and the reply got that far. ValueError for a recipe that is not
-    HTTP.
+    The digest is empty unless the recipe asks for one and the reply got that far. ValueError for a recipe that is
+    neither HTTP nor SSL.
     """
+
+def smtp_codes(pieces: Iterable[bytes]) -> list[int]:
+    """The codes that the engine reads from the lines of a mail server; 0 for a line without one."""
+
+def regex_error(regex: Regex) -> str:
+    """Why PCRE2 cannot compile the pattern; empty when it can. KeyError for an option that is none."""

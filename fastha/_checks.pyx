@@ -10,17 +10,19 @@ sequence lock, and one mark "to be reported" (`_c/ring.pxd`). Everything else be
 points to (recipes and what they hold) is kept alive here until the thread has said that it took its successor.
 """
 
+import os
 import resource
 import socket as sockets
 import threading
 from collections import deque
+from weakref import WeakValueDictionary
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cython cimport final
 from libc.errno cimport errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 from posix.unistd cimport close
 
 from epoll cimport (
@@ -28,19 +30,30 @@ from epoll cimport (
     eventfd_write, htons, sockaddr_in, sockaddr_in6, socket_disconnect,
 )
 from http_reply cimport (
-    DIGEST_SIZE, REPLY_DIGEST, REPLY_GOOD, REPLY_NO_DATA, REPLY_STATUS, STATUS_OCTETS, reply_begin, reply_end,
-    reply_feed, reply_free, reply_judge, reply_t,
+    DIGEST_SIZE, REPLY_DIGEST, REPLY_GOOD, REPLY_NO_DATA, REPLY_REGEX, REPLY_STATUS, STATUS_OCTETS, expectation_t,
+    reply_begin, reply_end, reply_feed, reply_free, reply_judge, reply_t,
+)
+from body_regex cimport (
+    PCRE2_MATCH_INVALID_UTF, PCRE2_UTF, pcre2_compile, pcre2_get_error_message, regex_free, regex_prepare, regex_t,
 )
 from linux_net cimport CLOCK_MONOTONIC, EFD_CLOEXEC, EFD_NONBLOCK, eventfd, nanoseconds
 from probe cimport (
-    BELL, BOUNDS, DEVICE, DIGEST, FOREVER, LATENESS_BOUNDS, LONGEST, READY, RECEIVE, TARGETS, TICK, WAITING, counters_t,
-    engine_t, flight_t, pool_t, recipe_t, seen_t, target_t,
+    BELL, BOUNDS, DATAGRAM, DEVICE, DIGEST, ECHO, FOREVER, LATENESS_BOUNDS, LONGEST, READY, RECEIVE, STREAM, TARGETS,
+    TICK, WAITING, counters_t, engine_t, flight_t, pool_t, recipe_t, seen_t, target_t,
 )
 from probe_flight cimport slot_ticks
 from probe_turn cimport loop, wake_python
 from ring cimport (
-    COMMAND_HOLD, COMMAND_ORDER, COMMAND_REMOVE, command_t, queue_close, queue_open, queue_put, ring_fence, ring_load,
+    COMMAND_HOLD, COMMAND_ORDER, COMMAND_REMOVE, COMMAND_TLS, command_t, queue_close, queue_open, queue_put, ring_fence, ring_load,
     ring_set, ring_store, ring_swap,
+)
+from smtp_reply cimport smtp_begin, smtp_feed, smtp_t
+from tls cimport (
+    ERR_clear_error, ERR_error_string_n, ERR_peek_last_error, SSL_CTX, SSL_CTX_check_private_key, SSL_CTX_free,
+    SSL_CTX_load_verify_locations, SSL_CTX_new, SSL_CTX_set_default_passwd_cb, SSL_CTX_set_default_passwd_cb_userdata,
+    SSL_CTX_set_mode, SSL_CTX_set_options, SSL_CTX_set_session_cache_mode, SSL_CTX_use_certificate_chain_file,
+    SSL_CTX_use_PrivateKey_file, SSL_FILETYPE_PEM, SSL_MODE_ENABLE_PARTIAL_WRITE, SSL_MODE_RELEASE_BUFFERS,
+    SSL_OP_IGNORE_UNEXPECTED_EOF, SSL_SESS_CACHE_OFF, TLS_client_method,
 )
 from wheel cimport (
     NEVER_ARMED, list_clear, node_t, wheel_arm, wheel_cancel, wheel_next, wheel_open, wheel_pop, wheel_t,
@@ -48,6 +61,7 @@ from wheel cimport (
 
 from fastha.checks.recipes import Kind, LastProbe, Report, Verdict
 from fastha.model.net import family_of, packed
+from fastha.model.plan import ClientTls
 from fastha.model.snapshot import Histogram
 
 
@@ -71,6 +85,25 @@ cdef enum:
 
 
 MAX_TARGETS = TARGETS
+_TRANSPORTS = {
+    Kind.TCP: STREAM, Kind.HTTP: STREAM, Kind.SMTP: STREAM, Kind.SSL: STREAM, Kind.UDP: DATAGRAM, Kind.DNS: DATAGRAM,
+    Kind.PING: ECHO,
+}
+"""The kinds of probes there are here."""
+_REQUESTS = {
+    Kind.HTTP: (1, 1 << 30), Kind.SSL: (1, 1 << 30), Kind.SMTP: (1, 65535), Kind.UDP: (0, 65507), Kind.DNS: (17, 512),
+    Kind.PING: (8, 512),
+}
+"""Octets of a request, least and most."""
+_PCRE2 = {
+    "allow_empty_class": 0x1, "alt_bsux": 0x2, "auto_callout": 0x4, "caseless": 0x8, "dollar_endonly": 0x10,
+    "dotall": 0x20, "dupnames": 0x40, "extended": 0x80, "firstline": 0x100, "match_unset_backref": 0x200,
+    "multiline": 0x400, "never_ucp": 0x800, "never_utf": 0x1000, "no_auto_capture": 0x2000, "no_auto_possess": 0x4000,
+    "no_dotstar_anchor": 0x8000, "no_start_optimize": 0x10000, "ucp": 0x20000, "ungreedy": 0x40000, "utf": 0x80000,
+    "never_backslash_c": 0x100000, "alt_circumflex": 0x200000, "alt_verbnames": 0x400000,
+    "use_offset_limit": 0x800000,
+}
+"""pcre2.h: PCRE2_CASELESS, ..."""
 
 
 cdef void *reserve(size_t size) noexcept:
@@ -146,7 +179,10 @@ cdef bytes status_bitmap(object ranges):
 cdef bint md5_works() noexcept:
     cdef reply_t reply
     memset(&reply, 0, sizeof(reply))
-    cdef bint works = reply_begin(&reply, True) == 0
+    cdef expectation_t wanted
+    memset(&wanted, 0, sizeof(wanted))
+    wanted.digest = reply.digest
+    cdef bint works = reply_begin(&reply, &wanted) == 0
     reply_free(&reply)
     return works
 
@@ -163,6 +199,7 @@ cdef class _SocketPool:
             raise ValueError(f"interface name '{recipe.bind_if}' is longer than {DEVICE - 1} octets")
         self.pool.family = AF_INET6 if family_of(recipe.address) == 6 else AF_INET
         self.pool.idle = -1
+        self.pool.transport = <uint8_t> _TRANSPORTS[recipe.kind]
         self.pool.mark = recipe.fwmark
         self.pool.fixed_port = recipe.bind_port != 0
         memcpy(self.pool.device, PyBytes_AS_STRING(device), <size_t> len(device))
@@ -175,15 +212,127 @@ cdef class _SocketPool:
             address_octets(wildcard, recipe.bind_port, &self.pool.source, &self.pool.source_size)
 
 
+cdef int compile_pattern(regex_t *regex, object wanted) except -1:
+    """`regex.code`; ValueError says what is wrong with the pattern, and where."""
+    cdef bytes pattern = wanted.pattern.encode("utf-8", "surrogateescape")
+    cdef uint32_t options = 0
+    cdef int error = 0
+    cdef size_t offset = 0
+    cdef uint8_t words[256]
+    for name in wanted.options:
+        options |= <uint32_t> _PCRE2[name]
+    if options & PCRE2_UTF:
+        options |= PCRE2_MATCH_INVALID_UTF  # a body may hold anything
+    regex.code = pcre2_compile(
+        <const uint8_t *> PyBytes_AS_STRING(pattern), <size_t> PyBytes_GET_SIZE(pattern), options, &error, &offset, NULL
+    )
+    if regex.code == NULL:
+        pcre2_get_error_message(error, words, sizeof(words))
+        raise ValueError(f"{(<char *> words).decode('ascii', 'replace')} (at offset {offset})")
+    return 0
+
+
+def regex_error(regex):
+    cdef regex_t compiled
+    memset(&compiled, 0, sizeof(compiled))
+    try:
+        compile_pattern(&compiled, regex)
+    except ValueError as error:
+        return str(error)
+    finally:
+        regex_free(&compiled)
+    return ""
+
+
+@final
+cdef class _CompiledRegex:
+    """Owner of one regex_t; of one engine, whose thread alone matches with it."""
+
+    cdef regex_t regex
+    cdef object __weakref__
+
+    def __init__(self, wanted):
+        start, most = wanted.stack or (0, 0)
+        compile_pattern(&self.regex, wanted)
+        self.regex.no_match = wanted.no_match
+        self.regex.least = wanted.min_offset
+        self.regex.most = ~<uint64_t> 0 if wanted.max_offset is None else <uint64_t> wanted.max_offset
+        if regex_prepare(&self.regex, start, most) < 0:
+            raise MemoryError
+
+    def __dealloc__(self):
+        regex_free(&self.regex)
+
+
+cdef int pass_phrase(char *where, int size, int writing, void *phrase) noexcept nogil:
+    """OpenSSL asks for the pass phrase of a key; without one it must not ask the terminal."""
+    cdef size_t length = strlen(<char *> phrase) if phrase != NULL else 0
+    if length > <size_t> size:
+        return 0
+    memcpy(where, phrase, length)
+    return <int> length
+
+
+cdef str openssl_error():
+    cdef char words[256]
+    ERR_error_string_n(ERR_peek_last_error(), words, sizeof(words))
+    ERR_clear_error()
+    return (<char *> words).decode("ascii", "replace").rpartition(":")[2]
+
+
+@final
+cdef class TlsContext:
+    cdef SSL_CTX *context
+
+    def __init__(self, wanted):
+        cdef bytes phrase = None if wanted.password is None else os.fsencode(wanted.password)
+        ERR_clear_error()
+        self.context = SSL_CTX_new(TLS_client_method())
+        if self.context == NULL:
+            raise ValueError(f"no TLS: {openssl_error()}")
+        SSL_CTX_set_mode(self.context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS)
+        # a body may end with the connection, without a close_notify
+        SSL_CTX_set_options(self.context, SSL_OP_IGNORE_UNEXPECTED_EOF)
+        SSL_CTX_set_session_cache_mode(self.context, SSL_SESS_CACHE_OFF)
+        SSL_CTX_set_default_passwd_cb(self.context, pass_phrase)
+        SSL_CTX_set_default_passwd_cb_userdata(self.context, NULL if phrase is None else PyBytes_AS_STRING(phrase))
+        try:
+            self.load(wanted)
+        finally:
+            SSL_CTX_set_default_passwd_cb_userdata(self.context, NULL)
+
+    cdef int load(self, wanted) except -1:
+        cdef bytes path
+        if wanted.ca is not None:
+            path = os.fsencode(wanted.ca)
+            if SSL_CTX_load_verify_locations(self.context, path, NULL) != 1:
+                raise ValueError(f"ca {wanted.ca}: {openssl_error()}")
+        if wanted.certificate is not None:
+            path = os.fsencode(wanted.certificate)
+            if SSL_CTX_use_certificate_chain_file(self.context, path) != 1:
+                raise ValueError(f"certificate {wanted.certificate}: {openssl_error()}")
+        if wanted.key is not None:
+            path = os.fsencode(wanted.key)
+            if SSL_CTX_use_PrivateKey_file(self.context, path, SSL_FILETYPE_PEM) != 1:
+                raise ValueError(f"key {wanted.key}: {openssl_error()}")
+            if wanted.certificate is not None and SSL_CTX_check_private_key(self.context) != 1:
+                raise ValueError(f"key {wanted.key} is not that of {wanted.certificate}")
+        return 0
+
+    def __dealloc__(self):
+        SSL_CTX_free(self.context)
+
+
 @final
 cdef class _CompiledRecipe:
     """Owner of one recipe_t, and of what that points to."""
 
     cdef recipe_t compiled
     cdef object recipe
-    cdef bytes statuses
+    cdef bytes statuses, sni
+    cdef _CompiledRegex regex
 
-    def __init__(self, recipe, _SocketPool pool, bytes statuses):
+    def __init__(self, recipe, _SocketPool pool, bytes statuses, _CompiledRegex regex):
         cdef bytes request = recipe.request
         if not 0 < recipe.timeout < FOREVER or not 0 <= recipe.deadline < FOREVER:
             raise ValueError(f"timeout {recipe.timeout} or deadline {recipe.deadline} is out of range")
@@ -193,29 +342,63 @@ cdef class _CompiledRecipe:
             raise ValueError("this OpenSSL refuses MD5 (FIPS mode?): a digest cannot be compared")
         self.recipe = recipe
         self.statuses = statuses
+        self.regex = regex
         address_octets(recipe.address, recipe.port, &self.compiled.address, &self.compiled.address_size)
         self.compiled.timeout = recipe.timeout
         self.compiled.deadline = recipe.deadline
         self.compiled.close_rst = recipe.close_rst
         if pool is not None:
             self.compiled.pool = &pool.pool
-        if recipe.kind == Kind.HTTP:
-            if not request:
-                raise ValueError("an HTTP recipe has a request")
-            self.compiled.request = PyBytes_AS_STRING(request)
-            self.compiled.request_size = <uint32_t> PyBytes_GET_SIZE(request)
-            if statuses is not None:
-                self.compiled.expected.statuses = <const uint8_t *> PyBytes_AS_STRING(statuses)
-            if recipe.digest is not None:
-                self.compiled.expected.digest = <const uint8_t *> PyBytes_AS_STRING(recipe.digest)
-        elif recipe.kind != Kind.TCP:
-            raise ValueError(f"the engine runs no {recipe.kind.name} probes")
+        self.compiled.kind = <uint8_t> recipe.kind
+        if recipe.kind == Kind.TCP:
+            return
+        least, most = _REQUESTS[recipe.kind]
+        if not least <= len(request) <= most:
+            raise ValueError(f"the request of a {recipe.kind.name} probe has {least}..{most} octets, not {len(request)}")
+        self.compiled.request = PyBytes_AS_STRING(request)
+        self.compiled.request_size = <uint32_t> PyBytes_GET_SIZE(request)
+        if recipe.kind == Kind.UDP:
+            self.compile_reply(recipe)
+        elif recipe.kind == Kind.HTTP or recipe.kind == Kind.SSL:
+            self.compile_expectation(recipe)
+
+    cdef int compile_reply(self, recipe) except -1:
+        cdef bytes reply = recipe.reply, mask = recipe.reply_mask
+        if len(reply) != len(mask):
+            raise ValueError(f"a pattern of {len(reply)} octets and a mask of {len(mask)}")
+        if not 0 <= recipe.min_reply_length <= 65535 or not 0 <= recipe.max_reply_length <= 65535:
+            raise ValueError(f"reply length {recipe.min_reply_length}..{recipe.max_reply_length} is not within 0..65535")
+        self.compiled.require_reply = recipe.require_reply
+        self.compiled.reply = <const uint8_t *> PyBytes_AS_STRING(reply)
+        self.compiled.reply_mask = <const uint8_t *> PyBytes_AS_STRING(mask)
+        self.compiled.reply_size = <uint32_t> PyBytes_GET_SIZE(reply)
+        self.compiled.least_reply = recipe.min_reply_length
+        self.compiled.most_reply = recipe.max_reply_length
+        return 0
+
+    cdef int compile_expectation(self, recipe) except -1:
+        if self.statuses is not None:
+            self.compiled.expected.statuses = <const uint8_t *> PyBytes_AS_STRING(self.statuses)
+        if recipe.digest is not None:
+            self.compiled.expected.digest = <const uint8_t *> PyBytes_AS_STRING(recipe.digest)
+        if self.regex is not None:
+            self.compiled.expected.regex = &self.regex.regex
+        if recipe.kind == Kind.SSL:
+            self.compiled.tls_compliant = recipe.tls_compliant
+            if recipe.sni is not None:
+                self.sni = recipe.sni.encode("utf-8", "surrogateescape")
+                if not 0 < len(self.sni) < 256:
+                    raise ValueError(f"a server name has 1 to 255 octets, not {len(self.sni)}")
+                self.compiled.sni = PyBytes_AS_STRING(self.sni)
+        return 0
 
 
 @final
 cdef class ProbeEngine:
     cdef object thread
     cdef dict pools, statuses, recipes
+    cdef object regexes
+    cdef TlsContext tls
     cdef object retired
     cdef uint64_t given
     cdef int32_t highest
@@ -231,7 +414,7 @@ cdef class ProbeEngine:
             raise ValueError(f"cap {cap} is not positive")
         self.engine.most = cap
         self.engine.recycling = 1 if recycle else 0
-        self.pools, self.statuses, self.recipes = {}, {}, {}
+        self.pools, self.statuses, self.recipes, self.regexes = {}, {}, {}, WeakValueDictionary()
         self.retired = deque()
         self.engine.empty = self.engine.hungry = -1
         list_clear(&self.engine.ready)
@@ -330,6 +513,17 @@ cdef class ProbeEngine:
         self.tell(target, COMMAND_REMOVE)
         self.retire(target)
 
+    def use_tls(self, TlsContext context not None):
+        cdef command_t command
+        memset(&command, 0, sizeof(command))
+        command.recipe = context.context
+        command.kind = COMMAND_TLS
+        self.put(&command)
+        if self.tls is not None:
+            self.retired.append((self.given, self.tls))
+        self.tls = context
+        self.ring()
+
     def fileno(self):
         return self.engine.raised
 
@@ -371,7 +565,8 @@ cdef class ProbeEngine:
     def stats(self):
         cdef counters_t *kind
         found = {}
-        for index, name in ((0, "tcp"), (1, "http")):
+        names = [(int(which), which.name.lower()) for which in _TRANSPORTS]
+        for index, name in names:
             kind = &self.engine.counters[index]
             found[f"{name}_started"] = kind.started
             found[f"{name}_succeeded"] = kind.succeeded
@@ -379,7 +574,7 @@ cdef class ProbeEngine:
             found[f"{name}_timed_out"] = kind.timed_out
             found[f"{name}_local_errors"] = kind.local_errors
         for name in ("started", "succeeded", "failed", "timed_out", "local_errors"):
-            found[name] = found[f"tcp_{name}"] + found[f"http_{name}"]
+            found[name] = sum([found[f"{kind_name}_{name}"] for _, kind_name in names])
         for name, value in (
             ("missed", self.engine.missed), ("superseded", self.engine.superseded), ("reported", self.engine.reported),
             ("recycled", self.engine.recycled), ("sockets_made", self.engine.sockets_made),
@@ -447,8 +642,13 @@ cdef class ProbeEngine:
     cdef _CompiledRecipe compile(self, recipe):
         """Compile a recipe; requests, statuses and socket pools are shared by value."""
         cdef _SocketPool pool
+        cdef _CompiledRegex regex = None
         cdef bytes statuses = None
-        key = (family_of(recipe.address), recipe.bindto, recipe.bind_port, recipe.bind_if, recipe.fwmark)
+        if recipe.kind not in _TRANSPORTS:
+            raise ValueError(f"the engine runs no {recipe.kind.name} probes")
+        if recipe.kind == Kind.SSL and self.tls is None:
+            self.use_tls(TlsContext(ClientTls()))
+        key = (_TRANSPORTS[recipe.kind], family_of(recipe.address), recipe.bindto, recipe.bind_port, recipe.bind_if, recipe.fwmark)
         pool = self.pools.get(key)
         if pool is None:
             pool = self.pools[key] = _SocketPool(recipe)
@@ -456,7 +656,11 @@ cdef class ProbeEngine:
             statuses = self.statuses.get(recipe.status_codes)
             if statuses is None:
                 statuses = self.statuses[recipe.status_codes] = status_bitmap(recipe.status_codes)
-        return _CompiledRecipe(recipe, pool, statuses)
+        if recipe.regex is not None:
+            regex = self.regexes.get(recipe.regex)
+            if regex is None:
+                regex = self.regexes[recipe.regex] = _CompiledRegex(recipe.regex)
+        return _CompiledRecipe(recipe, pool, statuses, regex)
 
     cdef int tell(self, int32_t target, uint8_t kind) except -1:
         cdef command_t command
@@ -564,27 +768,47 @@ cdef class TimerWheel:
 
 def judge_http(pieces, recipe):
     cdef reply_t reply
-    cdef _CompiledRecipe compiled = _CompiledRecipe(
-        recipe, None, status_bitmap(recipe.status_codes) if recipe.status_codes else None
-    )
+    cdef _CompiledRecipe compiled
+    cdef expectation_t *expected
     cdef bytes octets
     cdef reply_end end
-    cdef bint digest = compiled.compiled.expected.digest != NULL
-    if recipe.kind != Kind.HTTP:
+    if recipe.kind != Kind.HTTP and recipe.kind != Kind.SSL:
         raise ValueError(f"a reply to a {recipe.kind.name} probe is not judged")
+    compiled = _CompiledRecipe(
+        recipe, None, status_bitmap(recipe.status_codes) if recipe.status_codes else None,
+        None if recipe.regex is None else _CompiledRegex(recipe.regex),
+    )
+    expected = &compiled.compiled.expected
     memset(&reply, 0, sizeof(reply))
     try:
-        if reply_begin(&reply, digest) < 0:
+        if reply_begin(&reply, expected) < 0:
             raise MemoryError
         for piece in pieces:
             octets = bytes(piece)
-            reply_feed(&reply, PyBytes_AS_STRING(octets), <size_t> PyBytes_GET_SIZE(octets), digest)
-        end = reply_judge(&reply, &compiled.compiled.expected)
+            reply_feed(&reply, PyBytes_AS_STRING(octets), <size_t> PyBytes_GET_SIZE(octets), expected)
+        end = reply_judge(&reply, expected)
         verdict = {
             REPLY_GOOD: Verdict.SUCCESS, REPLY_NO_DATA: Verdict.NO_DATA, REPLY_STATUS: Verdict.STATUS,
-            REPLY_DIGEST: Verdict.DIGEST,
+            REPLY_DIGEST: Verdict.DIGEST, REPLY_REGEX: Verdict.REGEX,
         }[end]
-        reached = digest and end in (REPLY_GOOD, REPLY_DIGEST)
+        reached = expected.digest != NULL and end in (REPLY_GOOD, REPLY_DIGEST, REPLY_REGEX)
         return verdict, reply.status, (<char *> reply.digest)[:DIGEST_SIZE] if reached else b""
     finally:
         reply_free(&reply)
+
+
+def smtp_codes(pieces):
+    cdef smtp_t smtp
+    cdef bytes octets
+    cdef size_t at
+    cdef bint line = False
+    cdef list codes = []
+    smtp_begin(&smtp)
+    for piece in pieces:
+        octets = bytes(piece)
+        at = 0
+        while at < <size_t> PyBytes_GET_SIZE(octets):
+            at += smtp_feed(&smtp, PyBytes_AS_STRING(octets) + at, <size_t> PyBytes_GET_SIZE(octets) - at, &line)
+            if line:
+                codes.append(smtp.code)
+    return codes

@@ -6,9 +6,11 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastha._checks import regex_error
 from fastha.config.host import FileInfo, Interface, User
 from fastha.config.load import Loaded, load
 from fastha.model.net import Address, parse_address
+from fastha.model.plan import Regex
 from fastha.system.host import braces
 
 MAIN = "/etc/keepalived/keepalived.conf"
@@ -105,6 +107,9 @@ class Machine:
 
     def cpus(self) -> int:
         return 4
+
+    def regex_error(self, regex: Regex) -> str:
+        return regex_error(regex)
 
     def uptime(self) -> float:
         return 100.0

@@ -9,6 +9,7 @@ cdef extern from * nogil:
     """
     #include <errno.h>
     #include <netinet/in.h>
+    #include <sys/random.h>
     #include <netinet/tcp.h>
     #include <sys/epoll.h>
     #include <sys/eventfd.h>
@@ -91,6 +92,7 @@ cdef extern from * nogil:
         uint16_t sin6_port
         in6_addr sin6_addr
     uint16_t htons(uint16_t value)
+    ssize_t getrandom(void *data, size_t size, unsigned int flags)
     int socket(int family, int kind, int protocol)
     int connect(int fd, const sockaddr *address, uint32_t size)
     int shutdown(int fd, int how)
@@ -98,6 +100,7 @@ cdef extern from * nogil:
     int setsockopt(int fd, int level, int option, const void *value, uint32_t size)
     ssize_t send(int fd, const void *data, size_t size, int flags)
     ssize_t recv(int fd, void *data, size_t size, int flags)
+    ssize_t recvfrom(int fd, void *data, size_t size, int flags, sockaddr *source, uint32_t *source_size)
     int socket_error(int fd)
     int socket_disconnect(int fd)
     int socket_reset_on_close(int fd)
@@ -105,6 +108,7 @@ cdef extern from * nogil:
     int AF_INET6
     int SHUT_WR
     int SOCK_STREAM
+    int SOCK_DGRAM
     int SOCK_NONBLOCK
     int SOCK_CLOEXEC
     int SOL_SOCKET
@@ -112,6 +116,8 @@ cdef extern from * nogil:
     int SO_BINDTODEVICE
     int SO_REUSEADDR
     int IPPROTO_IP
+    int IPPROTO_ICMP
+    int IPPROTO_ICMPV6
     int IP_BIND_ADDRESS_NO_PORT
     int MSG_NOSIGNAL
     int MSG_TRUNC

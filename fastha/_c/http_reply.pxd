@@ -2,11 +2,14 @@
 #
 # The header must end within the first 4095 octets. The status is the three digits after the first blank, and must be
 # followed by a blank (`HTTP/1.1 200` alone counts as 0). Content-Length is found by its exact text; it bounds what the
-# digest covers and is otherwise not enforced. The body ends when the peer closes. Chunked coding is not undone.
+# digest covers and is otherwise not enforced. The body ends when the peer closes. Chunked coding is not undone. The
+# tests in order, the first miss decides: there is a header, its status, the digest of the body, a pattern in the body.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
+
+from body_regex cimport SEARCH_ON, regex_t, search_begin, search_end, search_feed, search_free, search_t
 
 
 cdef extern from "string.h" nogil:
@@ -35,6 +38,7 @@ cdef enum:
 cdef struct expectation_t:
     const uint8_t *statuses  # bitmap of STATUS_OCTETS; NULL: any will do
     const uint8_t *digest  # NULL: none wanted
+    regex_t *regex  # NULL: the body is not searched
 
 
 cdef enum reply_end:
@@ -42,6 +46,7 @@ cdef enum reply_end:
     REPLY_NO_DATA
     REPLY_STATUS
     REPLY_DIGEST
+    REPLY_REGEX
 
 
 cdef struct reply_t:
@@ -54,16 +59,19 @@ cdef struct reply_t:
     uint64_t body  # octets of the body so far
     EVP_MD_CTX *md5  # kept from reply to reply once it was needed
     uint8_t digest[DIGEST_SIZE]
+    search_t search
 
 
-cdef inline int reply_begin(reply_t *reply, bint digest) noexcept nogil:
+cdef inline int reply_begin(reply_t *reply, const expectation_t *expected) noexcept nogil:
     """0, or -1 when there is no memory (or no MD5)."""
     reply.head_size = 0
     reply.status = 0
     reply.complete = reply.hopeless = 0
     reply.length = -1
     reply.body = 0
-    if digest:
+    if expected.regex != NULL:
+        search_begin(&reply.search, expected.regex)
+    if expected.digest != NULL:
         if reply.md5 == NULL:
             reply.md5 = EVP_MD_CTX_new()
         if reply.md5 == NULL or EVP_DigestInit_ex(reply.md5, EVP_md5(), NULL) != 1:
@@ -76,8 +84,22 @@ cdef inline void reply_end_head(reply_t *reply) noexcept nogil:
     reply.head = NULL
 
 
-cdef inline void reply_free(reply_t *reply) noexcept nogil:
+cdef inline void reply_drop(reply_t *reply) noexcept nogil:
+    """Give back what a reply holds; the MD5 stays for the next one."""
     reply_end_head(reply)
+    search_free(&reply.search)
+
+
+cdef inline bint body_matters(const reply_t *reply, const expectation_t *expected) noexcept nogil:
+    """Is anybody interested in the octets still to come, beyond their number?"""
+    return (
+        not reply.complete or expected.digest != NULL
+        or (expected.regex != NULL and reply.search.state == SEARCH_ON)
+    )
+
+
+cdef inline void reply_free(reply_t *reply) noexcept nogil:
+    reply_drop(reply)
     EVP_MD_CTX_free(reply.md5)
     reply.md5 = NULL
 
@@ -115,9 +137,13 @@ cdef inline int64_t parse_length(const char *head, size_t size) noexcept nogil:
     return length if digits else -1
 
 
-cdef inline void feed_body(reply_t *reply, const char *data, size_t size, bint digest) noexcept nogil:
+cdef inline void feed_body(
+    reply_t *reply, const char *data, size_t size, const expectation_t *expected
+) noexcept nogil:
     cdef uint64_t wanted = size
-    if digest and size:
+    if expected.regex != NULL and reply.search.state == SEARCH_ON:
+        search_feed(&reply.search, expected.regex, data, size)
+    if expected.digest != NULL and size:
         if reply.length >= 0:
             if reply.body >= <uint64_t> reply.length:
                 wanted = 0
@@ -127,13 +153,15 @@ cdef inline void feed_body(reply_t *reply, const char *data, size_t size, bint d
     reply.body += size
 
 
-cdef inline void reply_feed(reply_t *reply, const char *data, size_t size, bint digest) noexcept nogil:
+cdef inline void reply_feed(
+    reply_t *reply, const char *data, size_t size, const expectation_t *expected
+) noexcept nogil:
     """The next `size` octets of the reply. Once it is `hopeless`, nothing more is looked at."""
     cdef const char *head = data
     cdef const char *end
     cdef size_t room, known, before = reply.head_size, start
     if reply.complete:
-        feed_body(reply, data, size, digest)
+        feed_body(reply, data, size, expected)
         return
     if reply.hopeless:
         return
@@ -150,7 +178,7 @@ cdef inline void reply_feed(reply_t *reply, const char *data, size_t size, bint 
         reply.length = parse_length(head, known)
         reply.complete = 1
         reply_end_head(reply)
-        feed_body(reply, data + (known - before), size - (known - before), digest)
+        feed_body(reply, data + (known - before), size - (known - before), expected)
         return
     if known < HEADER_LIMIT and not before:
         reply.head = <char *> malloc(HEADER_LIMIT)
@@ -173,4 +201,6 @@ cdef inline reply_end reply_judge(reply_t *reply, const expectation_t *expected)
         EVP_DigestFinal_ex(reply.md5, reply.digest, NULL)
         if memcmp(reply.digest, expected.digest, DIGEST_SIZE):
             return REPLY_DIGEST
+    if expected.regex != NULL and not search_end(&reply.search, expected.regex):
+        return REPLY_REGEX
     return REPLY_GOOD

@@ -1,13 +1,17 @@
 # What the probe engine is made of: flat structs, linked by index, and the numbers that rule it.
 #
-# Its code lies in three layers, each used by the next: probe_sockets.pxd (where sockets come from and where they go),
-# probe_flight.pxd (one probe, and what its end means), probe_turn.pxd (the thread). `_checks.pyx` is Python's side.
+# Its code lies in layers, each used by the next: probe_sockets.pxd (where sockets come from and where they go),
+# probe_flight.pxd (a probe's deadline, and what its end means), probe_stream.pxd and probe_datagram.pxd (what is said
+# and heard, kind by kind), probe_begin.pxd (a probe's start, and whose an event is), probe_turn.pxd (the thread).
+# `_checks.pyx` is Python's side.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from epoll cimport epoll_event, sockaddr_in6
 from http_reply cimport DIGEST_SIZE, expectation_t, reply_t
 from ring cimport queue_t
+from smtp_reply cimport smtp_t
+from tls cimport SSL, SSL_CTX
 from wheel cimport list_t, node_t, wheel_t
 
 
@@ -51,6 +55,27 @@ cdef enum verdict_t:
     STATUS = 4
     DIGEST = 5
     LOCAL = 7
+    REGEX = 8
+    TLS = 9
+    REPLY = 10
+
+
+# fastha.checks.recipes.Kind
+cdef enum kind_t:
+    KIND_TCP = 0
+    KIND_HTTP = 1
+    KIND_UDP = 3
+    KIND_DNS = 4
+    KIND_SMTP = 5
+    KIND_PING = 6
+    KIND_SSL = 7
+    KINDS = 8
+
+
+cdef enum transport_t:
+    STREAM
+    DATAGRAM
+    ECHO  # ICMP echo by datagram sockets
 
 
 cdef enum state_t:
@@ -64,6 +89,7 @@ cdef enum state_t:
 cdef enum phase_t:
     IDLE  # nobody's
     CONNECTING
+    HANDSHAKING  # TLS
     SENDING
     READING
     LINGERING  # nobody's: we have sent our FIN, the peer's is to come
@@ -84,6 +110,7 @@ cdef struct pool_t:
     pool_t *next  # all pools that were ever used
     uint8_t listed
     uint8_t fixed_port  # its sockets are never used again
+    uint8_t transport  # a transport_t
     int family
     uint32_t mark
     uint32_t source_size  # 0: no bind
@@ -97,10 +124,19 @@ cdef struct recipe_t:
     sockaddr_in6 address  # room for either family
     uint32_t address_size
     uint32_t request_size
-    const char *request  # NULL: TCP
+    const char *request  # HTTP, UDP, DNS (with room for the id), SMTP's HELO, PING; else NULL
     int64_t timeout
     int64_t deadline
-    expectation_t expected
+    expectation_t expected  # HTTP
+    const uint8_t *reply  # UDP: what must come back, and which bits of it count
+    const uint8_t *reply_mask
+    uint32_t reply_size
+    uint32_t least_reply
+    uint32_t most_reply
+    const char *sni  # SSL; NULL: no name
+    uint8_t kind  # a kind_t
+    uint8_t require_reply
+    uint8_t tls_compliant
     uint8_t close_rst
 
 
@@ -144,10 +180,14 @@ cdef struct flight_t:
     uint8_t ending  # an ending_t
     uint8_t hungry  # in the list of those with more to read
     uint8_t used  # idle, but to be disconnected before it is used again
+    uint16_t status  # what is reported beside the verdict
+    uint16_t token  # DNS: id; PING: sequence
     uint32_t sent
     int64_t started
     int64_t until  # the whole probe's deadline
     pool_t *pool
+    SSL *tls
+    smtp_t smtp
     reply_t reply
 
 
@@ -196,7 +236,8 @@ cdef struct engine_t:
     int64_t now
     int64_t swept
     int64_t rate  # of all orders, probes a megasecond
-    counters_t counters[2]  # TCP, HTTP
+    counters_t counters[KINDS]
+    SSL_CTX *tls  # for SSL probes that begin; NULL: none can
     uint64_t missed
     uint64_t superseded
     uint64_t reported

@@ -4,17 +4,20 @@
 # may be a reset (`close_rst`, the peer has closed first, there never was a connection); else we send our FIN and wait
 # for the peer's, which looks like close() on the wire. What is idle lies in the pool of its kind, last used first.
 
-from libc.errno cimport errno
+from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.stdlib cimport free
 from posix.unistd cimport close
 
 from epoll cimport (
-    EPOLL_CTL_ADD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, SHUT_WR,
-    SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, epoll_ctl,
-    epoll_event, setsockopt, shutdown, sockaddr, socket, socket_disconnect, socket_reset_on_close,
+    AF_INET6, EPOLL_CTL_ADD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, IP_BIND_ADDRESS_NO_PORT, IPPROTO_ICMP,
+    IPPROTO_ICMPV6, IPPROTO_IP, MSG_TRUNC, SHUT_WR, SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, epoll_ctl,
+    epoll_event, recv, setsockopt, shutdown, sockaddr, socket, socket_disconnect, socket_reset_on_close,
 )
-from probe cimport CONNECTING, DEVICE, IDLE, LINGER, LINGERERS, LINGERING, SWEEP, engine_t, flight_t, pool_t
+from http_reply cimport reply_drop
+from probe cimport (
+    CONNECTING, DEVICE, ECHO, IDLE, LINGER, LINGERERS, LINGERING, STREAM, SWEEP, engine_t, flight_t, pool_t,
+)
+from tls cimport tls_finish
 
 
 cdef inline int32_t take_socket(engine_t *engine, pool_t *pool, int *error) noexcept nogil:
@@ -78,8 +81,13 @@ cdef inline int32_t evict(engine_t *engine) noexcept nogil:
 
 
 cdef inline int open_socket(pool_t *pool, int *error) noexcept nogil:
-    cdef int one = 1
-    cdef int fd = socket(pool.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+    cdef int one = 1, protocol = 0
+    cdef int fd
+    if pool.transport == ECHO:
+        protocol = IPPROTO_ICMPV6 if pool.family == AF_INET6 else IPPROTO_ICMP
+    fd = socket(
+        pool.family, (SOCK_STREAM if pool.transport == STREAM else SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol
+    )
     if fd < 0:
         error[0] = errno
         return -1
@@ -139,17 +147,32 @@ cdef inline void unlist_hungry(engine_t *engine, int32_t which) noexcept nogil:
     engine.flights[which].hungry = 0
 
 
+cdef inline bint emptied(int fd) noexcept nogil:
+    """Nothing can arrive any more at a datagram socket that is not connected; drop what has."""
+    cdef int budget = 64
+    while budget and recv(fd, NULL, 0, MSG_TRUNC) >= 0:
+        budget -= 1
+    return budget > 0 and errno == EAGAIN
+
+
 cdef inline void land(engine_t *engine, int32_t which, bint reset) noexcept nogil:
     """The probe is over: end its connection, with a reset or as close() would, and keep the socket if possible."""
     cdef flight_t *flight = &engine.flights[which]
     cdef bint again = engine.recycling and flight.watched and not flight.pool.fixed_port
     if flight.hungry:
         unlist_hungry(engine, which)
-    if flight.reply.head != NULL:
-        free(flight.reply.head)
-        flight.reply.head = NULL
+    reply_drop(&flight.reply)
+    if flight.tls != NULL:
+        tls_finish(flight.tls)
+        flight.tls = NULL
     flight.target = -1
     engine.in_flight -= 1
+    if flight.pool.transport != STREAM:
+        if again and socket_disconnect(flight.fd) == 0 and emptied(flight.fd):
+            keep(engine, which, False)
+        else:
+            discard(engine, which)
+        return
     if again and (reset or flight.reset_unseen or flight.phase == CONNECTING) and socket_disconnect(flight.fd) == 0:
         keep(engine, which, False)
     elif again and not reset and engine.lingering < LINGERERS and shutdown(flight.fd, SHUT_WR) == 0:

@@ -7,21 +7,22 @@
 # Wake-ups cost more than probes at ordinary rates. After a turn in which something happened, and before a wait that
 # answers would cut short one by one, the thread sleeps a moment regardless of them.
 
-from libc.errno cimport ETIMEDOUT
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 from epoll cimport EPOLLERR, EPOLLHUP, clock_nanosleep, epoll_wait_ns, eventfd_read, eventfd_write
 from linux_net cimport CLOCK_MONOTONIC, SIG_SETMASK, nanoseconds, pthread_sigmask, sigfillset, sigset_t, timespec
 from probe cimport (
-    BELL, EVENTS, FLYING, GATHER, GATHER_FINS, HELD, LINGER, LINGERING, LONGEST, READY, STARTS, TICK, TIMEOUT, UNKNOWN,
+    BELL, EVENTS, FLYING, GATHER, GATHER_FINS, HELD, LINGER, LINGERING, LONGEST, READY, STARTS, TICK, UNKNOWN,
     WAITING, engine_t, recipe_t, seen_t, target_t,
 )
-from probe_flight cimport begin, conclude, note_begin, on_event, per_megasecond, read_hungry, wait_until
+from probe_begin cimport begin, on_event, read_hungry, time_out
+from probe_flight cimport note_begin, per_megasecond, wait_until
 from probe_sockets cimport discard, keep, land, sweep
 from ring cimport (
-    COMMAND_HOLD, COMMAND_ORDER, command_t, mark_unset, queue_take, ring_load, ring_store, ring_swap,
+    COMMAND_HOLD, COMMAND_ORDER, COMMAND_TLS, command_t, mark_unset, queue_take, ring_load, ring_store, ring_swap,
 )
+from tls cimport SSL_CTX
 from wheel cimport NEVER_ARMED, list_drop, list_pop, list_push, wheel_cancel, wheel_next, wheel_pop
 
 
@@ -104,6 +105,11 @@ cdef inline void take_commands(engine_t *engine) noexcept nogil:
     cdef uint64_t taken = engine.shared.taken
     ring_swap(&engine.shared.doorbell, 0)
     while queue_take(&engine.queue, &command):
+        if command.kind == COMMAND_TLS:
+            engine.tls = <SSL_CTX *> command.recipe
+            taken += 1
+            ring_store(&engine.shared.taken, taken)
+            continue
         target = &engine.targets[command.target]
         drop_order(engine, command.target, target)
         if command.kind == COMMAND_ORDER:
@@ -137,7 +143,7 @@ cdef inline void turn_wheel(engine_t *engine) noexcept nogil:
     while index >= 0:
         target = &engine.targets[index]
         if target.state == FLYING:
-            conclude(engine, target.flight, TIMEOUT, ETIMEDOUT)
+            time_out(engine, target.flight)
         elif target.due > engine.now:  # farther away than the wheel reaches
             wait_until(engine, index, target, target.due)
         else:

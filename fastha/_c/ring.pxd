@@ -35,6 +35,7 @@ cdef enum command_kind:
     COMMAND_ORDER
     COMMAND_HOLD
     COMMAND_REMOVE
+    COMMAND_TLS  # `recipe` is the TLS context from now on
 
 
 cdef struct command_t:

@@ -81,4 +81,12 @@ class Weighed:
     weight: int | None
 
 
-Action = Probe | RunScript | Drop | Changed | Weighed
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A tracked file adds this to the weight of its checker's server."""
+
+    target: int
+    amount: int
+
+
+Action = Probe | RunScript | Drop | Changed | Weighed | Added

@@ -12,11 +12,11 @@ makes sure of it.
 from collections.abc import Iterator
 from hashlib import blake2b
 
-from fastha.checks.actions import Action, Change, Changed, Drop, Probe, RunScript, Weighed
-from fastha.checks.life import Check, Checker, HttpChecker, MiscChecker, make, same_parameters
+from fastha.checks.actions import Action, Added, Change, Changed, Drop, Probe, RunScript, Weighed
+from fastha.checks.life import Check, Checker, FileChecker, HttpChecker, MiscChecker, make, same_parameters
 from fastha.checks.recipes import Kind, ProbeOrder, Recipe, Report, Verdict
-from fastha.checks.request import http_recipe, tcp_recipe
-from fastha.model.plan import HttpCheck, MiscCheck, TcpCheck
+from fastha.checks.request import dns_recipe, http_recipe, ping_recipe, smtp_recipe, tcp_recipe, udp_recipe
+from fastha.model.plan import DnsCheck, MiscCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck
 from fastha.model.units import Ns, S
 
 FIRST_DELAY = S
@@ -82,14 +82,14 @@ class CheckCore:
             self._checkers[target] = checker
         if like is not None:
             checker.adopt(like)
-        return target, [self._order(checker, self._first(checker, identity, now), now)]
+        return target, self._orders(checker, self._first(checker, identity, now), now)
 
     def remove(self, target: int) -> list[Action]:
         """Forget a checker; reports still on their way are ignored."""
         checker = self[target]
         self._checkers[target] = None
         self._free.append((target, checker.generation))
-        return [Drop(target, checker.kind == Kind.SCRIPT)]
+        return [] if checker.kind == Kind.FILE else [Drop(target, checker.kind == Kind.SCRIPT)]
 
     def retime(self, target: int, check: Check, identity: str, now: Ns) -> list[Action]:
         """The same probe with another timing (reload): state stays, the next start follows the new timing."""
@@ -97,7 +97,9 @@ class CheckCore:
         assert same_parameters(checker.check, check)
         checker.check = check
         checker.retries = min(checker.retries, check.retry + (not checker.up))
-        return [self._order(checker, self._first(checker, identity, now), now)] if checker.enabled else []
+        if isinstance(checker, FileChecker):
+            return self._judge_file(checker, now)
+        return self._orders(checker, self._first(checker, identity, now), now) if checker.enabled else []
 
     def replace(self, target: int, check: Check) -> None:
         """An equal definition from a new Plan, so that the old Plan can be freed. Nothing else changes."""
@@ -111,7 +113,7 @@ class CheckCore:
             return []
         checker.enabled = False
         checker.generation = (checker.generation + 1) % _GENERATIONS
-        return [Drop(target, checker.kind == Kind.SCRIPT, forget=False)]
+        return [] if checker.kind == Kind.FILE else [Drop(target, checker.kind == Kind.SCRIPT, forget=False)]
 
     def resume(self, target: int, identity: str, now: Ns) -> list[Action]:
         """Probe again after `suspend`."""
@@ -119,14 +121,16 @@ class CheckCore:
         if checker.enabled:
             return []
         checker.enabled = True
-        return [self._order(checker, now + spread(identity, checker.check.delay_loop), now)]
+        if isinstance(checker, FileChecker):
+            return self._judge_file(checker, now)
+        return self._orders(checker, now + spread(identity, checker.check.delay_loop), now)
 
     def renew(self, target: int, first: Ns, now: Ns) -> list[Action]:
         """Give the order again, for a start at `first`: the prober lost it, or there is a new one."""
         checker = self.get(target)
         if checker is None or not checker.enabled:
             return []
-        return [self._order(checker, first, now)]
+        return self._orders(checker, first, now)
 
     def _first(self, checker: Checker, identity: str, now: Ns) -> Ns:
         """When a checker starts: spread over `warmup` at first, over its own delay_loop when it is known already."""
@@ -171,6 +175,31 @@ class CheckCore:
         actions.append(self._order(checker, first, now))
         return actions
 
+    def file_value(self, target: int, value: int, wall: float, now: Ns) -> list[Action]:
+        """The number in a FILE_CHECK's file, as it is now (again, or for the first time)."""
+        checker = self.get(target)
+        if not isinstance(checker, FileChecker):
+            return []
+        checker.value = value
+        checker.heard_wall = wall
+        return self._judge_file(checker, now)
+
+    def _judge_file(self, checker: FileChecker, now: Ns) -> list[Action]:
+        if checker.value is None or not checker.enabled:
+            return []
+        failure, amount = checker.judge(checker.value)
+        actions: list[Action] = []
+        if amount != checker.amount:
+            checker.amount = amount
+            actions.append(Added(checker.target, amount))
+        change, _ = checker.fail() if failure else checker.succeed(0)
+        if change != Change.NONE:
+            checker.since = now
+            verdict = Verdict.EXIT if failure else Verdict.SUCCESS
+            report = Report(checker.target, checker.generation, verdict, 0, 0, now, now)
+            actions.append(Changed(checker.target, change, checker.mail(change, report)))
+        return actions
+
     def seen(self, target: int, status: int, wall: float, lateness: Ns, now: Ns) -> None:
         """A script gave the expected result again."""
         checker = self.get(target)
@@ -198,6 +227,10 @@ class CheckCore:
         ]
 
     # -------------------------------------------------------------------------------------- orders
+
+    def _orders(self, checker: Checker, first: Ns, now: Ns) -> list[Action]:
+        """The order of a checker that needs one: nobody has to be asked about a file."""
+        return [] if checker.kind == Kind.FILE else [self._order(checker, first, now)]
 
     def _order(self, checker: Checker, first: Ns, now: Ns) -> Action:
         checker.generation = (checker.generation + 1) % _GENERATIONS
@@ -228,10 +261,18 @@ class CheckCore:
         )
 
     def _recipe(self, checker: Checker) -> Recipe:
-        check = checker.check
         if isinstance(checker, HttpChecker):
-            assert isinstance(check, HttpCheck)
             index = checker.failed_url if checker.failed_url >= 0 else checker.url
-            return http_recipe(check, index, close_rst=self.close_rst)
-        assert isinstance(check, TcpCheck)
-        return tcp_recipe(check, close_rst=self.close_rst)
+            return http_recipe(checker.check, index, close_rst=self.close_rst)
+        match checker.check:
+            case UdpCheck() as check:
+                return udp_recipe(check)
+            case DnsCheck() as check:
+                return dns_recipe(check)
+            case PingCheck() as check:
+                return ping_recipe(check)
+            case SmtpCheck() as check:
+                return smtp_recipe(check, close_rst=self.close_rst)
+            case check:
+                assert isinstance(check, TcpCheck)
+                return tcp_recipe(check, close_rst=self.close_rst)

@@ -4,7 +4,10 @@ A checker is up or down. A failure while it is up is retried `retry` times, `del
 counts; while it is down nothing is retried. After `delay_loop` it is tried again in any case. The kinds differ in
 details that operators rely on, so each has its class:
 
-    TcpChecker   the plain rule
+    Checker      the plain rule: DNS
+    TcpChecker   the same, but for a detail; UDP and PING, too
+    SmtpChecker  retries also while it is down
+    FileChecker  a number in a file: no probe, no retry, no timer
     MiscChecker  a script; with misc_dynamic its exit code is also a weight
     HttpChecker  several urls, one per run; after a failure the failed url must pass first, then all of them
 
@@ -16,12 +19,23 @@ At the first start of the process the retry counter is already full, so that the
 that a reload brings starts with none used (`fresh`). Source: reference of keepalived 2.4.3's behaviour.
 """
 
+from typing import Final
+
 from fastha.checks.actions import Change
 from fastha.checks.recipes import Kind, Report, Verdict
-from fastha.model.plan import HttpCheck, MiscCheck, TcpCheck
+from fastha.model.plan import (
+    DnsCheck,
+    FileCheck,
+    HttpCheck,
+    MiscCheck,
+    PingCheck,
+    SmtpCheck,
+    TcpCheck,
+    UdpCheck,
+)
 from fastha.model.units import Ns
 
-Check = TcpCheck | HttpCheck | MiscCheck
+Check = TcpCheck | HttpCheck | MiscCheck | UdpCheck | DnsCheck | SmtpCheck | PingCheck | FileCheck
 
 
 class Checker:
@@ -30,7 +44,8 @@ class Checker:
     __slots__ = ("check", "enabled", "generation", "has_run", "retries", "since", "target", "up")
 
     kind: Kind
-    name: str
+    word = ""
+    """What stands for the kind in mails."""
     mails_first = False
     """Whether a first result that only confirms what was assumed is mailed too."""
     check: Check
@@ -66,6 +81,11 @@ class Checker:
         self.has_run = True
         return change
 
+    @property
+    def name(self) -> str:
+        """The keyword."""
+        return f"{self.kind.name}_CHECK"
+
     def interval(self) -> Ns:
         """Interval of the next order if it may stand, 0 if its result must be reported whatever it is."""
         if not self.has_run or (self.up and self.retries):
@@ -90,7 +110,7 @@ class Checker:
 
     def mail(self, change: Change, report: Report) -> str:  # noqa: ARG002
         """The body of keepalived's mail about this change."""
-        return f"=> TCP CHECK {'succeed' if change.up else 'failed'} on service <="
+        return f"=> {self.word} {'succeed' if change.up else 'failed'} on service <="
 
 
 class TcpChecker(Checker):
@@ -98,8 +118,7 @@ class TcpChecker(Checker):
 
     __slots__ = ()
     kind = Kind.TCP
-    name = "TCP_CHECK"
-    check: TcpCheck
+    word = "TCP CHECK"
 
     def fail(self) -> tuple[Change, Ns]:
         """As for all, but while down and not yet run (alpha after a reload) waiting does not count as a retry."""
@@ -111,6 +130,117 @@ class TcpChecker(Checker):
         if not self.up and self.retries < self.check.retry:
             return self.check.delay_loop  # a failure changes nothing here
         return super().interval()
+
+
+class UdpChecker(TcpChecker):
+    """UDP_CHECK."""
+
+    __slots__ = ()
+    kind = Kind.UDP
+    word = "UDP CHECK"
+
+
+class PingChecker(TcpChecker):
+    """PING_CHECK."""
+
+    __slots__ = ()
+    kind = Kind.PING
+    word = "ICMP CHECK"
+
+
+class DnsChecker(Checker):
+    """DNS_CHECK."""
+
+    __slots__ = ()
+    kind = Kind.DNS
+    word = "DNS_CHECK:"
+
+
+class SmtpChecker(Checker):
+    """SMTP_CHECK: every cycle has all its retries, the first one and those while down, too."""
+
+    __slots__ = ()
+    kind = Kind.SMTP
+    check: SmtpCheck
+
+    def __init__(self, target: int, check: SmtpCheck, *, up: bool, fresh: bool, since: Ns) -> None:  # noqa: ARG002
+        super().__init__(target, check, up=up, fresh=False, since=since)
+
+    def fail(self) -> tuple[Change, Ns]:
+        if self.retries < self.check.retry:
+            self.retries += 1
+            return Change.NONE, self.check.delay_before_retry
+        self.retries = 0
+        return self._down(), self.check.delay_loop
+
+    def interval(self) -> Ns:
+        if not self.has_run or self.retries or (not self.up and self.check.retry):
+            return 0
+        return self.check.delay_loop
+
+    def adopt(self, old: Checker) -> None:
+        super().adopt(old)
+        self.retries = 0
+
+    @property
+    def retries_left(self) -> int:
+        return self.check.retry - self.retries
+
+    def mail(self, change: Change, report: Report) -> str:
+        return (
+            "=> CHECK succeed on service <=" if change.up else f"=> CHECK failed on service : {_smtp_reason(report)} <="
+        )
+
+
+def _smtp_reason(report: Report) -> str:
+    if report.verdict == Verdict.STATUS:
+        return f"answer {report.status}" if report.status else "answer without a code"
+    if report.verdict == Verdict.TIMEOUT:
+        return "timed out"
+    return "connection closed" if report.verdict == Verdict.NO_DATA else "cannot connect"
+
+
+INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+
+
+class FileChecker(Checker):
+    """FILE_CHECK. `value` is the number in the file, None: not told yet; `amount` what it adds to the weight.
+
+    It begins as up, whatever alpha says, and counts as having run.
+    """
+
+    __slots__ = ("amount", "heard_wall", "value")
+    kind = Kind.FILE
+    check: FileCheck
+
+    def __init__(self, target: int, check: FileCheck, *, up: bool, fresh: bool, since: Ns) -> None:  # noqa: ARG002
+        super().__init__(target, check, up=True, fresh=False, since=since)
+        self.has_run = True
+        self.value: int | None = None
+        self.amount = 0
+        self.heard_wall = 0.0
+
+    def judge(self, value: int) -> tuple[bool, int]:
+        """(failure, what is added to the weight) for a number in the file."""
+        check = self.check
+        if not check.weight:
+            return (value == 0) if check.reverse else (value != 0), 0
+        amount = max(INT_MIN, min(INT_MAX, value * check.weight * (-1 if check.reverse else 1)))
+        return (True, 0) if amount == INT_MIN else (False, amount)
+
+    def fail(self) -> tuple[Change, Ns]:
+        return self._down(), 0
+
+    def adopt(self, old: Checker) -> None:
+        super().adopt(old)
+        self.retries = 0
+        if isinstance(old, FileChecker):
+            self.value = old.value
+            self.amount = old.amount
+            self.heard_wall = old.heard_wall
+
+    def mail(self, change: Change, report: Report) -> str:  # noqa: ARG002
+        return f"=> FILE CHECK {self.check.track_file} {'succeeded' if change.up else 'failed'} on service <="
 
 
 class MiscChecker(Checker):
@@ -164,13 +294,16 @@ class HttpChecker(Checker):
 
     __slots__ = ("failed_url", "url")
     kind = Kind.HTTP
-    name = "HTTP_GET"
     check: HttpCheck
 
     def __init__(self, target: int, check: HttpCheck, *, up: bool, fresh: bool, since: Ns) -> None:
         super().__init__(target, check, up=up, fresh=fresh, since=since)
         self.url = 0
         self.failed_url = -1
+
+    @property
+    def name(self) -> str:
+        return "SSL_GET" if self.check.tls else "HTTP_GET"
 
     def succeed(self, status: int) -> tuple[Change, Ns]:
         hurry = self.check.fast_recovery and not self.up
@@ -228,25 +361,43 @@ class HttpChecker(Checker):
         )
 
 
+_CLASSES: Final[dict[type, type[Checker]]] = {
+    TcpCheck: TcpChecker,
+    HttpCheck: HttpChecker,
+    MiscCheck: MiscChecker,
+    UdpCheck: UdpChecker,
+    DnsCheck: DnsChecker,
+    SmtpCheck: SmtpChecker,
+    PingCheck: PingChecker,
+    FileCheck: FileChecker,
+}
+
+
 def make(target: int, check: Check, *, up: bool, fresh: bool, since: Ns) -> Checker:
     """The checker for a definition."""
-    if isinstance(check, TcpCheck):
-        return TcpChecker(target, check, up=up, fresh=fresh, since=since)
-    if isinstance(check, HttpCheck):
-        return HttpChecker(target, check, up=up, fresh=fresh, since=since)
-    return MiscChecker(target, check, up=up, fresh=fresh, since=since)
+    return _CLASSES[type(check)](target, check, up=up, fresh=fresh, since=since)
 
 
 def same_parameters(one: Check, other: Check) -> bool:
     """Whether a reload may hand the state of `one` to `other`: same kind, same thing probed; timing may differ.
 
-    Rule of keepalived: connection options for network kinds (not the HTTP version), urls in order, command and
-    dynamic flag of a script.
+    Rule of keepalived: connection options for network kinds (not the HTTP version, nor the payload of UDP), urls in
+    order, the HELO name, type and name of a query, command and dynamic flag of a script. HTTP and SSL are one kind. A
+    file is judged anew in any case.
     """
-    if isinstance(one, TcpCheck) and isinstance(other, TcpCheck):
-        return one.connection == other.connection
-    if isinstance(one, HttpCheck) and isinstance(other, HttpCheck):
-        return one.connection == other.connection and one.urls == other.urls
-    if isinstance(one, MiscCheck) and isinstance(other, MiscCheck):
-        return one.command == other.command and one.dynamic == other.dynamic
-    return False
+    return _essence(one) == _essence(other)
+
+
+def _essence(check: Check) -> tuple[object, ...]:
+    match check:
+        case HttpCheck():
+            return Kind.HTTP, check.connection, check.urls
+        case SmtpCheck():
+            return Kind.SMTP, check.connection, check.helo_name
+        case DnsCheck():
+            return Kind.DNS, check.connection, check.type, check.name
+        case MiscCheck():
+            return Kind.SCRIPT, check.command, check.dynamic
+        case FileCheck():
+            return Kind.FILE, check.track_file
+    return _CLASSES[type(check)].kind, check.connection

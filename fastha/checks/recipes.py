@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from fastha.model.net import Address
+from fastha.model.plan import Regex
 from fastha.model.units import Ns
 
 
@@ -19,6 +20,18 @@ class Kind(IntEnum):
     """Connect, send `request`, read the whole reply, judge status and digest."""
     SCRIPT = 2
     """Run by the runner, not by the engine; the orders and reports are the same."""
+    UDP = 3
+    """Send `request`; silence is success unless `require_reply`."""
+    DNS = 4
+    """Send `request`, a query whose first two octets become a random id; an answer with RCODE 0 is success."""
+    SMTP = 5
+    """220, `request` (a HELO), 250, QUIT, any line."""
+    PING = 6
+    """ICMP echo; `request` is the whole message, whose octets 6 and 7 become the sequence number."""
+    SSL = 7
+    """HTTP over TLS."""
+    FILE = 8
+    """A number in a file, told by the runner: nothing is ordered."""
 
 
 class Verdict(IntEnum):
@@ -31,12 +44,18 @@ class Verdict(IntEnum):
     NO_DATA = 3
     """Closed without a complete header within 4095 bytes."""
     STATUS = 4
-    """`status` is not in the set."""
+    """`status` is not in the set; DNS: the RCODE, SMTP: the code of the answer (0: it has none)."""
     DIGEST = 5
     EXIT = 6
     """SCRIPT: `status` is the exit code (256 + signal: no exit code looks like that)."""
     LOCAL = 7
     """Ports, descriptors, memory, a local firewall, bind: `errno`."""
+    REGEX = 8
+    """The pattern is not in the body, or is and must not be."""
+    TLS = 9
+    """The handshake or the session failed; `errno` is OpenSSL's number of the reason."""
+    REPLY = 10
+    """UDP: a datagram came, and not the wanted one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +76,18 @@ class Recipe:
     request: bytes = b""
     status_codes: tuple[tuple[int, int], ...] = ()
     digest: bytes | None = None
+    regex: Regex | None = None
+    sni: str | None = None
+    """SSL: the name sent in the handshake; None: none."""
+    tls_compliant: bool = False
+    """SSL: end the session with close_notify."""
+    require_reply: bool = False
+    """UDP."""
+    reply: bytes = b""
+    """UDP: how the answer must begin; only the bits of `reply_mask` (of the same length) count. Empty: any answer."""
+    reply_mask: bytes = b""
+    min_reply_length: int = 0
+    max_reply_length: int = 255
     close_rst: bool = False
     script: int = -1
     """SCRIPT: index of the script in the checker's list of MISC_CHECK commands."""
@@ -86,7 +117,7 @@ class Report:
     verdict: Verdict
     errno: int
     status: int
-    """HTTP status, exit code; 0 otherwise."""
+    """HTTP status, RCODE, code of an SMTP answer, exit code; 0 otherwise."""
     started: Ns
     finished: Ns
     digest: bytes = b""

@@ -1,12 +1,22 @@
 """From a checker's definition to a recipe: which octets are sent and what is expected back."""
 
+from typing import Any, Final
+
+from fastha.checks.dns import query
 from fastha.checks.recipes import Kind, Recipe
-from fastha.model.net import host_port
-from fastha.model.plan import Connection, HttpCheck, TcpCheck, Url
+from fastha.model.net import family_of, host_port
+from fastha.model.plan import Connection, DnsCheck, HttpCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck, Url
 from fastha.model.units import Ns
 
 REQUEST_LIMIT = 2047
 """keepalived cuts a longer request; so do we, for a request is part of what operators see in their logs."""
+
+_PHRASE: Final = b"keepalived check - "
+UDP_PAYLOAD: Final = (_PHRASE * 2)[:32]
+"""keepalived's: servers and firewalls may know it."""
+_ECHO_TEXT: Final = (_PHRASE * 7)[:128]
+_ECHO_REQUEST: Final = {4: 8, 6: 128}
+"""ICMP type by family."""
 
 
 def http_request(url: Url, connection: Connection, protocol: str) -> bytes:
@@ -27,37 +37,67 @@ def whole_deadline(connection: Connection, delay_loop: Ns) -> Ns:
     return 2 * connection.connect_timeout + delay_loop
 
 
+def _towards(to: Connection) -> dict[str, Any]:
+    """The fields of a recipe that say where to and from where."""
+    return {
+        "address": to.address,
+        "port": to.port,
+        "bindto": to.bindto,
+        "bind_port": to.bind_port,
+        "bind_if": to.bind_if,
+        "fwmark": to.fwmark,
+        "timeout": to.connect_timeout,
+    }
+
+
 def tcp_recipe(check: TcpCheck, *, close_rst: bool) -> Recipe:
     """Connect and close."""
-    to = check.connection
-    return Recipe(
-        kind=Kind.TCP,
-        address=to.address,
-        port=to.port,
-        bindto=to.bindto,
-        bind_port=to.bind_port,
-        bind_if=to.bind_if,
-        fwmark=to.fwmark,
-        timeout=to.connect_timeout,
-        close_rst=close_rst,
-    )
+    return Recipe(kind=Kind.TCP, close_rst=close_rst, **_towards(check.connection))
 
 
 def http_recipe(check: HttpCheck, url: int, *, close_rst: bool) -> Recipe:
-    """Fetch the checker's url of this index."""
+    """Fetch the checker's url of this index. Under TLS no step can be stretched, so there is no other deadline."""
     to, what = check.connection, check.urls[url]
     return Recipe(
-        kind=Kind.HTTP,
-        address=to.address,
-        port=to.port,
-        bindto=to.bindto,
-        bind_port=to.bind_port,
-        bind_if=to.bind_if,
-        fwmark=to.fwmark,
-        timeout=to.connect_timeout,
-        deadline=whole_deadline(to, check.delay_loop),
+        kind=Kind.SSL if check.tls else Kind.HTTP,
+        deadline=0 if check.tls else whole_deadline(to, check.delay_loop),
         request=http_request(what, to, check.http_protocol),
         status_codes=what.status_codes,
         digest=what.digest,
+        regex=what.regex,
+        sni=what.sni if check.tls else None,
+        tls_compliant=what.tls_compliant,
         close_rst=close_rst,
+        **_towards(to),
     )
+
+
+def smtp_recipe(check: SmtpCheck, *, close_rst: bool) -> Recipe:
+    """Greet a mail server and take leave; each line has its timeout, however slowly it drips."""
+    helo = f"HELO {check.helo_name}\r\n".encode("utf-8", "surrogateescape")
+    return Recipe(kind=Kind.SMTP, request=helo, close_rst=close_rst, **_towards(check.connection))
+
+
+def udp_recipe(check: UdpCheck) -> Recipe:
+    """Send a datagram, and see whether it is refused, or answered as wanted."""
+    return Recipe(
+        kind=Kind.UDP,
+        request=UDP_PAYLOAD if check.payload is None else check.payload,
+        require_reply=check.require_reply,
+        reply=check.reply,
+        reply_mask=check.reply_mask,
+        min_reply_length=check.min_reply_length,
+        max_reply_length=check.max_reply_length,
+        **_towards(check.connection),
+    )
+
+
+def dns_recipe(check: DnsCheck) -> Recipe:
+    """Ask a name server."""
+    return Recipe(kind=Kind.DNS, request=query(check.name, check.type), **_towards(check.connection))
+
+
+def ping_recipe(check: PingCheck) -> Recipe:
+    """One echo request, as long as keepalived's; the kernel fills in identifier and checksum."""
+    header = bytes([_ECHO_REQUEST[family_of(check.connection.address)]]) + bytes(7)
+    return Recipe(kind=Kind.PING, request=header + _ECHO_TEXT, **_towards(check.connection) | {"port": 0})

@@ -3,8 +3,9 @@
 from errno import errorcode
 from typing import Final
 
+from fastha.checks.life import Check, FileChecker
 from fastha.checks.recipes import Verdict
-from fastha.model.plan import HttpCheck, MiscCheck, TcpCheck
+from fastha.model.plan import DnsCheck, HttpCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck, Url
 
 _ERRORS: Final = {
     "ECONNREFUSED": "connection refused",
@@ -35,24 +36,68 @@ def _ranges(codes: tuple[tuple[int, int], ...]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in codes)
 
 
-def result_words(
-    check: TcpCheck | HttpCheck | MiscCheck, verdict: Verdict, errno: int, status: int, *, url: int = 0
-) -> str:
+_RCODES: Final = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+_TLS: Final = {
+    267: "not TLS",
+    294: "the connection ended",
+    1040: "handshake refused",
+    1042: "our certificate is refused",
+    1070: "no protocol version in common",
+    1112: "unknown server name",
+    1116: "a client certificate is required",
+}
+"""OpenSSL's reasons (sslerr.h); 1000 and more are alerts of the peer."""
+_GOOD: Final[dict[type, str]] = {
+    TcpCheck: "connected",
+    UdpCheck: "not refused",
+    PingCheck: "answered",
+    DnsCheck: "answered",
+    SmtpCheck: "greeted",
+}
+
+
+def _status(check: Check, status: int, url: Url | None) -> str:
+    """Which status came, and why it is not good."""
+    if isinstance(check, DnsCheck):
+        return f"answer {_RCODES.get(status, f'RCODE {status}')}"
+    if isinstance(check, SmtpCheck):
+        return f"answer {status}" if status else "answer without a code"
+    return f"status {status} not in {_ranges(url.status_codes)}" if url is not None else f"status {status}"
+
+
+def result_words(check: Check, verdict: Verdict, errno: int, status: int, *, url: int = 0) -> str:
     """`connected`, `connection refused`, `status 503 not in 200-299`, `exit 1`, ..."""
-    if verdict == Verdict.LOCAL:
-        return f"not probed: {error_words(errno)}" if errno else "not probed: could not be run"
-    if verdict == Verdict.TIMEOUT:
-        return "timed out" if not isinstance(check, TcpCheck) else "connection timed out"
-    if verdict == Verdict.REFUSED:
-        return error_words(errno)
-    if verdict == Verdict.NO_DATA:
-        return "no complete reply"
-    if verdict == Verdict.DIGEST:
-        return "digest differs"
-    if verdict == Verdict.EXIT:
-        return f"exit {status}" if status < 256 else f"killed by signal {status - 256}"
-    if isinstance(check, HttpCheck):
-        if verdict == Verdict.STATUS:
-            return f"status {status} not in {_ranges(check.urls[min(url, len(check.urls) - 1)].status_codes)}"
+    page = check.urls[min(url, len(check.urls) - 1)] if isinstance(check, HttpCheck) else None
+    match verdict:
+        case Verdict.LOCAL:
+            return f"not probed: {error_words(errno)}" if errno else "not probed: could not be run"
+        case Verdict.TIMEOUT:
+            return "connection timed out" if isinstance(check, TcpCheck) else "timed out"
+        case Verdict.REFUSED:
+            return error_words(errno)
+        case Verdict.NO_DATA:
+            return "no complete reply"
+        case Verdict.DIGEST:
+            return "digest differs"
+        case Verdict.REGEX:
+            unwanted = page is not None and page.regex is not None and page.regex.no_match
+            return "the pattern is in the body" if unwanted else "the pattern is not in the body"
+        case Verdict.TLS:
+            return f"TLS failed: {_TLS.get(errno, f'reason {errno}')}"
+        case Verdict.REPLY:
+            return "another answer than required"
+        case Verdict.EXIT:
+            return f"exit {status}" if status < 256 else f"killed by signal {status - 256}"
+        case Verdict.STATUS:
+            return _status(check, status, page)
+    if page is not None:
         return f"status {status}"
-    return "connected" if isinstance(check, TcpCheck) else f"exit {status}"
+    return _GOOD.get(type(check), f"exit {status}")
+
+
+def file_words(checker: FileChecker) -> str:
+    """`drain is 1`, `drain is 3: weight +3`."""
+    if checker.value is None:
+        return "not read yet"
+    amount = f": weight {checker.amount:+d}" if checker.amount else ""
+    return f"{checker.check.track_file} is {checker.value}{amount}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from fastha.model.net import Address
+from fastha.model.plan import Regex
 
 
 class Interface(NamedTuple):
@@ -83,6 +84,9 @@ class Host(Protocol):
 
     def cpus(self) -> int:
         """How many processors are online."""
+
+    def regex_error(self, regex: Regex) -> str:
+        """Why PCRE2 cannot compile a pattern; empty when it can."""
 
     def uptime(self) -> float:
         """Seconds since the machine booted."""

@@ -10,25 +10,28 @@ first the kernel, in one batch, then the orders, then the telling.
 
 import gc
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from fastha._checks import ProbeEngine
+from fastha._checks import TlsContext
 from fastha.checks.actions import Probe, RunScript
 from fastha.checks.recipes import Kind, ProbeOrder, Report, Verdict
 from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
 from fastha.model.net import Address
-from fastha.model.plan import CheckerPlan
+from fastha.model.plan import CheckerPlan, RealServer
 from fastha.model.snapshot import CheckerSnapshot
 from fastha.model.table import Plane
 from fastha.model.units import Ns, S
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.describe import Describer
 from fastha.process.director import Director, Order
-from fastha.process.messages import Message, ScriptDrop, ScriptOrder, ScriptReport, ScriptSeen, Tell
+from fastha.process.messages import Message, ScriptDrop, ScriptOrder, ScriptReport, ScriptSeen, Tell, TrackerFile
+from fastha.process.probers import Probers
 from fastha.process.programmer import JournalFile, Programmer
 from fastha.system import clock
 from fastha.system.links import Network
+from fastha.system.ping import allow_ping, restore_ping
 from fastha.system.plane import open_plane
 from fastha.system.proctitle import set_comm
 from fastha.system.scheduling import apply_settings
@@ -49,7 +52,7 @@ SILENT_ENGINE: Final = 10 * S
 class CheckerWork:
     """The work of the checker process (`process.child.Work`)."""
 
-    engine: ProbeEngine
+    engine: Probers
     programmer: Programmer
 
     def __init__(self, child: Child[CheckerPlan]) -> None:
@@ -65,6 +68,8 @@ class CheckerWork:
         """Targets that had to be ordered anew because nobody probed them."""
         self._local_errors = 0
         self._runner_knows = False
+        self._ping_range: str | None = None
+        """ping_group_range before we changed it."""
         self._timeouts: tuple[int, int, int] | None = None
         """The kernel's own, once lvs_timeouts have changed them."""
 
@@ -72,6 +77,7 @@ class CheckerWork:
 
     def start(self, plan: CheckerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - instances are not ours
         self._schedule(plan)
+        tls = _tls_context(plan)
         self.programmer = Programmer(self._open_plane(plan), self._journal, self._child.log)
         try:
             table = self.programmer.open(flush=plan.lvs_flush)
@@ -82,12 +88,14 @@ class CheckerWork:
         self._follow_addresses(plan, now)
         self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
         self.programmer.install(self.director.services, table, now)
-        self.engine = ProbeEngine()
+        self.engine = Probers(self._loop, self._engine_speaks)
         try:
             self.engine.start()
         except OSError as error:
             raise Refused(f"the probe engine cannot start: {error}") from None
-        self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
+        if tls is not None:
+            self.engine.use_tls(tls)
+        self._allow_ping(plan)
         self._enact(now)
         self._say_size()
         self._timer = self._loop.call_later(TICK, self._tick)
@@ -96,6 +104,7 @@ class CheckerWork:
 
     def reload(self, plan: CheckerPlan) -> None:
         old = self.director.plan
+        tls = _tls_context(plan)
         plane = self._open_plane(plan) if plan.lvs_plane != old.lvs_plane else None
         now = clock.monotonic()
         self._follow_addresses(plan, now)
@@ -104,6 +113,9 @@ class CheckerWork:
             self._change_plane(plane, now)
         if plan.lvs_timeouts != old.lvs_timeouts:
             self._set_timeouts(plan)
+        if tls is not None:
+            self.engine.use_tls(tls)
+        self._allow_ping(plan)
         if plan.process != old.process:
             self._schedule(plan)
         self._enact(now)
@@ -115,13 +127,13 @@ class CheckerWork:
     def stop(self, release: bool) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._loop.remove_reader(self.engine.fileno())
         self.engine.stop()
         if release:
             self.director.stop()
             self._tell(self.director.take().notices)
             self.programmer.release(clock.monotonic())
             self._restore_timeouts()
+            self._restore_ping()
         self.programmer.plane.close()
         if self._network is not None:
             self._loop.remove_reader(self._network.fileno())
@@ -141,6 +153,22 @@ class CheckerWork:
             f"{len(pools)} virtual servers ({up} with quorum), {servers} real servers, {len(self.director.core)} checks"
         )
         self._child.log("info", f"{text}; plane {self.programmer.plane.name}", "size")
+
+    def _allow_ping(self, plan: CheckerPlan) -> None:
+        """PING_CHECK works by sockets that the kernel gives to some groups only."""
+        if self._ping_range is None and any(server.checkers.ping for server in _real_servers(plan)):
+            try:
+                self._ping_range = allow_ping()
+            except OSError as error:
+                self._child.log("error", f"PING_CHECK: ping_group_range cannot be set: {error.strerror or error}")
+
+    def _restore_ping(self) -> None:
+        if self._ping_range is not None:
+            try:
+                restore_ping(self._ping_range)
+            except OSError as error:
+                self._child.log("error", f"ping_group_range cannot be restored: {error.strerror or error}")
+            self._ping_range = None
 
     def _schedule(self, plan: CheckerPlan) -> None:
         if plan.process.process_name:
@@ -218,7 +246,11 @@ class CheckerWork:
         if errors == self._local_errors:
             return
         count, self._local_errors = errors - self._local_errors, errors
-        lasts = (self.engine.last(checker.target) for checker in self.director.core if checker.kind != Kind.SCRIPT)
+        lasts = (
+            self.engine.last(checker.target)
+            for checker in self.director.core
+            if checker.kind not in {Kind.SCRIPT, Kind.FILE}
+        )
         reason = next((error_words(last.errno) for last in lasts if last.verdict == Verdict.LOCAL and last.started), "")
         self._child.log("error", f"{count} probes could not be made: {reason or 'it has passed'}", "local errors")
 
@@ -261,11 +293,11 @@ class CheckerWork:
         """Hand orders to the engine and empty the list; one that it cannot take is told, the others go on."""
         try:
             self.engine.orders(probes)
-        except ValueError:
+        except (ValueError, OSError):
             for order in probes:
                 try:
                     self.engine.order(order)
-                except ValueError as error:
+                except (ValueError, OSError) as error:
                     at = self.director.server(order.target)
                     name = f"{at.pool.plan.name} {at.key}" if at is not None else f"target {order.target}"
                     self._child.log("error", f"{name}: cannot be checked: {error}")
@@ -310,6 +342,9 @@ class CheckerWork:
         elif isinstance(message, ScriptSeen):
             for target, status, wall, lateness in message.seen:
                 self.director.core.seen(target, status, wall, lateness, now)
+        elif isinstance(message, TrackerFile):
+            self.director.file(message.name, message.value, clock.wall(), now)
+            self._enact(now)
         else:
             self._child.log("warning", f"{peer} sent {type(message).__name__}, which is not for me")
 
@@ -358,14 +393,27 @@ class CheckerWork:
             plane=programmer.plane.name,
             plane_note=programmer.plane.note,
             virtual_servers=tuple(
-                describer.virtual_server(pool, kernel or {})
-                for pool in self.director.pools.values()
+                describer.virtual_server(pool, kernel or {}) for pool in self.director.pools.values()
             ),
             foreign_services=tuple(str(key) for key in programmer.foreign),
             refusals=tuple(refusal.text for refusal in programmer.refused.values()),
             counters=counters,
             lateness=self.engine.lateness(),
         )
+
+
+def _real_servers(plan: CheckerPlan) -> Iterator[RealServer]:
+    return (server for service in plan.virtual_servers for server in service.real_servers)
+
+
+def _tls_context(plan: CheckerPlan) -> TlsContext | None:
+    """The SSL block's files, read again at each reload; None when there is no SSL_GET."""
+    if not any(check.tls for server in _real_servers(plan) for check in server.checkers.http):
+        return None
+    try:
+        return TlsContext(plan.tls)
+    except ValueError as error:
+        raise Refused(f"SSL: {error}") from None
 
 
 def _script_order(action: RunScript) -> ScriptOrder:

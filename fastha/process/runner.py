@@ -68,13 +68,14 @@ class Runner:
         self._scripts.adopt(plan.track_scripts)
 
     def linked(self, peer: str) -> None:
-        """A new vrrp process knows no tracker; a new checker knows nothing of the orders of the one before."""
+        """A new vrrp process knows no tracker; a new checker no file, and nothing of the orders of the one before."""
         if peer == "vrrp":
             self._scripts.tell_all()
             self._files.tell_all()
             self._processes.tell_all()
         else:
             self._orders.forget_all()
+            self._files.tell_all()
 
     def received(self, peer: str, message: Message) -> None:
         """An event to tell, or an order for a check script."""
@@ -116,6 +117,7 @@ class Runner:
         return RunnerSnapshot(
             scripts=tuple(script.snapshot() for script in self._scripts.scripts.values()),
             files=dict(self._files.values),
+            processes=self._processes.snapshot(),
             counters=counters,
         )
 
@@ -125,7 +127,8 @@ class Runner:
         self._child.send("vrrp", TrackerScript(name, up))
 
     def _tell_file(self, name: str, value: int) -> None:
-        self._child.send("vrrp", TrackerFile(name, value))
+        for peer in ("vrrp", "checker"):
+            self._child.send(peer, TrackerFile(name, value))
 
     def _tell_process(self, name: str, up: bool) -> None:
         self._child.send("vrrp", TrackerProcess(name, up))

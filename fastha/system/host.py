@@ -13,8 +13,10 @@ from functools import cached_property
 from glob import glob
 from pathlib import Path
 
+from fastha._checks import regex_error
 from fastha.config.host import FileInfo, Interface, User
 from fastha.model.net import Address, parse_address
+from fastha.model.plan import Regex
 from fastha.system import netns
 
 SYS_NET = Path("/sys/class/net")
@@ -118,6 +120,9 @@ class SystemHost:
 
     def cpus(self) -> int:
         return os.cpu_count() or 1
+
+    def regex_error(self, regex: Regex) -> str:
+        return regex_error(regex)
 
     def uptime(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -29,30 +29,8 @@ from fastha.config.schema.weights import file_check_weight
 from fastha.config.script import Account, Script
 
 PENDING = Status.PENDING
-NO_CHECK = "the checker itself is not there yet"
-NO_REGEX = "bodies are not searched; the url is judged by status and digest only"
+NO_BFD = "there are no BFD sessions yet"
 ABOVE = "the real server's"
-
-
-def _pending(words: tuple[Word, ...]) -> tuple[Word, ...]:
-    """The same words in a checker that is not there yet."""
-    return tuple(
-        Word(
-            name=w.name,
-            arguments=w.arguments,
-            default=w.default,
-            effect=w.effect,
-            example=w.example,
-            opens=w.opens,
-            store=w.store,
-            repeat=w.repeat,
-            deprecated=w.deprecated,
-            tolerated=w.tolerated,
-            status=PENDING,
-            pending=NO_CHECK,
-        )
-        for w in words
-    )
 
 
 def timing(retry: str, delay: str) -> tuple[Word, ...]:
@@ -143,7 +121,7 @@ CONNECTION = (
         name="connect_timeout",
         arguments=Decimal("0.000001"),
         default=ABOVE,
-        effect="Longest wait for the connection, and again for the reply.",
+        effect="Longest wait for the connection, and again for each step of a dialogue and for the reply.",
         example="connect_timeout 3",
     ),
     Word(
@@ -193,9 +171,6 @@ URL = (
             arguments=arguments,
             default=default,
             effect=effect,
-            status=PENDING,
-            pending=NO_REGEX,
-            loud=name == "regex",
             example=example,
         )
         for name, arguments, default, effect, example in (
@@ -297,8 +272,6 @@ TLS = (
         arguments=Bool(),
         default="false",
         effect="Ends the TLS session in form (close_notify).",
-        status=PENDING,
-        pending=NO_CHECK,
         example="tls_compliant",
     ),
 )
@@ -333,7 +306,7 @@ HTTP_GET = Block(
         _url("HTTP_GET.url"),
     ),
 )
-SSL_GET = Block(path="SSL_GET", words=(*_pending((*HTTP, *SNI, _url("SSL_GET.url"))), *TLS))
+SSL_GET = Block(path="SSL_GET", words=(*HTTP, *SNI, _url("SSL_GET.url"), *TLS))
 
 MISC_CHECK = Block(
     path="MISC_CHECK",
@@ -369,159 +342,151 @@ MISC_CHECK = Block(
     ),
 )
 
-SMTP_OPTIONS = _pending(CONNECTION + timing("1", "1"))
+SMTP_OPTIONS = CONNECTION + timing("1", "1")
 SMTP_CHECK = Block(
     path="SMTP_CHECK",
     words=(
         *SMTP_OPTIONS,
-        *_pending(
-            (
-                Word(
-                    name="helo_name",
-                    arguments=Text("NAME"),
-                    default="smtpchecker.keepalived.org",
-                    effect="Name given in HELO.",
-                    example="helo_name lvs.example.net",
-                ),
-                Word(
-                    name="host",
-                    opens="SMTP_CHECK.host",
-                    repeat=Repeat.MANY,
-                    default="none",
-                    effect="Older way to name another target.",
-                    deprecated="a second SMTP_CHECK",
-                    tolerated=True,
-                    example="host { connect_ip 192.0.2.31 }",
-                ),
-            )
+        *(
+            Word(
+                name="helo_name",
+                arguments=Text("NAME"),
+                default="smtpchecker.keepalived.org",
+                effect="Name given in HELO.",
+                example="helo_name lvs.example.net",
+            ),
+            Word(
+                name="host",
+                opens="SMTP_CHECK.host",
+                repeat=Repeat.MANY,
+                default="none",
+                effect="Older way to check a further target; what is not said in it is as said before it.",
+                deprecated="a second SMTP_CHECK",
+                tolerated=True,
+                example="host { connect_ip 192.0.2.31 }",
+            ),
         ),
     ),
 )
 
 DNS_CHECK = Block(
     path="DNS_CHECK",
-    words=_pending(
-        (
-            *CONNECTION,
-            *timing("3", "delay_loop"),
-            Word(
-                name="type",
-                arguments=Choice(
-                    one_of(["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"]),
-                    ignore_case=True,
-                    what="record type",
-                ),
-                default="SOA",
-                effect="Record type asked for.",
-                example="type A",
+    words=(
+        *CONNECTION,
+        *timing("3", "delay_loop"),
+        Word(
+            name="type",
+            arguments=Choice(
+                one_of(["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"]),
+                ignore_case=True,
+                what="record type",
             ),
-            Word(
-                name="name",
-                arguments=Custom(domain_name, "NAME", required="fatal"),
-                default="the root",
-                effect="Name asked for.",
-                repeat=Repeat.FIRST,
-                example="name example.net",
-            ),
-        )
+            default="SOA",
+            effect="Record type asked for.",
+            example="type A",
+        ),
+        Word(
+            name="name",
+            arguments=Custom(domain_name, "NAME", required="fatal"),
+            default="the root",
+            effect="Name asked for.",
+            repeat=Repeat.FIRST,
+            example="name example.net",
+        ),
     ),
 )
 
 UDP_CHECK = Block(
     path="UDP_CHECK",
-    words=_pending(
-        (
-            *CONNECTION,
-            *timing("1", "1"),
-            Word(
-                name="payload",
-                arguments=Custom(hex_octets, "HEX..."),
-                default="32 octets of text",
-                effect="What is sent.",
-                example="payload 00 01 0a",
-            ),
-            Word(
-                name="require_reply",
-                arguments=Custom(reply_pattern, "[HEX... (x for any digit)]", required="", least=0),
-                default="no reply needed",
-                effect="An answer must come, and begin like this.",
-                example="require_reply 00 xx",
-            ),
-            Word(
-                name="min_reply_length",
-                arguments=Integer(0, 65535, "OCTETS"),
-                default="0",
-                effect="Shortest good answer.",
-                example="min_reply_length 4",
-            ),
-            Word(
-                name="max_reply_length",
-                arguments=Integer(0, 65535, "OCTETS"),
-                default="255",
-                effect="Longest good answer.",
-                example="max_reply_length 512",
-            ),
-        )
+    words=(
+        *CONNECTION,
+        *timing("1", "1"),
+        Word(
+            name="payload",
+            arguments=Custom(hex_octets, "HEX..."),
+            default="32 octets of text",
+            effect="What is sent.",
+            example="payload 00 01 0a",
+        ),
+        Word(
+            name="require_reply",
+            arguments=Custom(reply_pattern, "[HEX... (x for any digit)]", required="", least=0),
+            default="no reply needed",
+            effect="An answer must come, and begin like this.",
+            example="require_reply 00 xx",
+        ),
+        Word(
+            name="min_reply_length",
+            arguments=Integer(0, 65535, "OCTETS"),
+            default="0",
+            effect="Shortest good answer.",
+            example="min_reply_length 4",
+        ),
+        Word(
+            name="max_reply_length",
+            arguments=Integer(0, 65535, "OCTETS"),
+            default="255",
+            effect="Longest good answer.",
+            example="max_reply_length 512",
+        ),
     ),
 )
 
-PING_CHECK = Block(path="PING_CHECK", words=_pending(CONNECTION + timing("1", "1")))
+PING_CHECK = Block(path="PING_CHECK", words=CONNECTION + timing("1", "1"))
 
 FILE_CHECK = Block(
     path="FILE_CHECK",
-    words=_pending(
-        (
-            Word(
-                name="track_file",
-                arguments=Text("NAME"),
-                default="none; needed",
-                effect="The file, defined before with track_file.",
-                example="track_file drain",
-            ),
-            Word(
-                name="weight",
-                arguments=Custom(file_check_weight, "WEIGHT [reverse|noreverse]"),
-                default="the track_file's",
-                effect="The value times this is added to the server's weight.",
-                example="weight 1",
-            ),
-        )
+    words=(
+        Word(
+            name="track_file",
+            arguments=Text("NAME"),
+            default="none; needed",
+            effect="The file, defined before with track_file.",
+            example="track_file drain",
+        ),
+        Word(
+            name="weight",
+            arguments=Custom(file_check_weight, "WEIGHT [reverse|noreverse]"),
+            default="the track_file's",
+            effect="The value times this is added to the server's weight.",
+            example="weight 1",
+        ),
     ),
 )
 
 BFD_CHECK = Block(
     path="BFD_CHECK",
-    words=_pending(
-        (
-            Word(
-                name="name",
-                arguments=Text("NAME", further="error"),
-                default="none; needed",
-                effect="The session, defined before with bfd_instance.",
-                example="name peer1",
-            ),
-            Word(
-                name="alpha",
-                arguments=Bool(),
-                default=ABOVE,
-                effect="Counts as failed until the session is up.",
-                example="alpha",
-            ),
-        )
+    words=(
+        Word(
+            name="name",
+            arguments=Text("NAME", further="error"),
+            default="none; needed",
+            effect="The session, defined before with bfd_instance.",
+            status=PENDING,
+            pending=NO_BFD,
+            example="name peer1",
+        ),
+        Word(
+            name="alpha",
+            arguments=Bool(),
+            default=ABOVE,
+            effect="Counts as failed until the session is up.",
+            status=PENDING,
+            pending=NO_BFD,
+            example="alpha",
+        ),
     ),
 )
 
 SSL = Block(
     path="SSL",
-    words=_pending(
-        tuple(
-            Word(name=name, arguments=Text(shape), default="none", effect=effect, example=example)
-            for name, shape, effect, example in (
-                ("password", "TEXT", "Pass phrase of the key.", "password secret"),
-                ("ca", "PATH", "Certificates of trusted authorities.", "ca /etc/ssl/ca.pem"),
-                ("certificate", "PATH", "Our certificate as a client.", "certificate /etc/ssl/lvs.pem"),
-                ("key", "PATH", "Its key.", "key /etc/ssl/lvs.key"),
-            )
+    words=tuple(
+        Word(name=name, arguments=Text(shape), default="none", effect=effect, example=example)
+        for name, shape, effect, example in (
+            ("password", "TEXT", "Pass phrase of the key.", "password secret"),
+            ("ca", "PATH", "Certificates of trusted authorities.", "ca /etc/ssl/ca.pem"),
+            ("certificate", "PATH", "Our certificate as a client.", "certificate /etc/ssl/lvs.pem"),
+            ("key", "PATH", "Its key.", "key /etc/ssl/lvs.key"),
         )
     ),
 )
@@ -541,7 +506,7 @@ CHECKER_BLOCKS = (
 BLOCKS = (
     *CHECKER_BLOCKS,
     Block(path="HTTP_GET.url", words=URL),
-    Block(path="SSL_GET.url", words=_pending((*URL, *TLS))),
+    Block(path="SSL_GET.url", words=(*URL, *TLS)),
     Block(path="SMTP_CHECK.host", words=SMTP_OPTIONS),
     SSL,
 )
@@ -552,8 +517,6 @@ ROOT_WORDS = (
         opens="SSL",
         effect="Certificate and key that SSL_GET checks present.",
         default="none",
-        status=PENDING,
-        pending="there is no SSL_GET yet",
         example="SSL { certificate /etc/ssl/lvs.pem\nkey /etc/ssl/lvs.key }",
     ),
 )

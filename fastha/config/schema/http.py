@@ -87,8 +87,13 @@ def stack(r: Reading) -> Any:
 def domain_name(r: Reading) -> Any:
     """A name without empty labels; a dot at its end is allowed."""
     name: str = r.words[1]
-    if name != "." and "" in name.removesuffix(".").split("."):
+    labels = name.removesuffix(".").split(".") if name != "." else []
+    if "" in labels:
         r.error(f"'{name}' has an empty label; the line is ignored")
+        return DROP
+    octets = [len(label.encode("utf-8", "surrogateescape")) for label in labels]
+    if any(size > 63 for size in octets) or sum(octets) + len(octets) > 254:
+        r.error(f"'{name}' is too long for a name (63 octets a label, 255 in all); the line is ignored")
         return DROP
     return name
 

@@ -374,7 +374,7 @@ REAL_SERVER = Block(
                 (
                     "SSL_GET",
                     "HTTP_GET over TLS.",
-                    "only that a TCP connection can be made is checked",
+                    "",
                     "SSL_GET { url { path / } }",
                 ),
                 (
@@ -386,31 +386,31 @@ REAL_SERVER = Block(
                 (
                     "SMTP_CHECK",
                     "Up while a mail server greets.",
-                    "only that a TCP connection can be made is checked",
+                    "",
                     "SMTP_CHECK { helo_name lvs.example.net }",
                 ),
                 (
                     "DNS_CHECK",
                     "Up while a name server answers.",
-                    "this check is not made, and the server counts as up",
+                    "",
                     "DNS_CHECK { type SOA\nname example.net }",
                 ),
                 (
                     "UDP_CHECK",
                     "Up while datagrams are not refused, or are answered.",
-                    "this check is not made, and the server counts as up",
+                    "",
                     "UDP_CHECK { payload 00 01 }",
                 ),
                 (
                     "PING_CHECK",
                     "Up while it answers to ping.",
-                    "this check is not made, and the server counts as up",
+                    "",
                     "PING_CHECK {}",
                 ),
                 (
                     "FILE_CHECK",
                     "Weight and state from a number in a file.",
-                    "the file is not watched for this server, its weight stays as configured",
+                    "",
                     "FILE_CHECK { track_file drain }",
                 ),
                 (

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from fastha.config.lines import GroupEntry
 from fastha.config.schema.servers import ServerAddress, VirtualKey
-from fastha.config.semantics.checkers import CheckerReader
+from fastha.config.semantics.checkers import CheckerReader, client_tls
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.process import process_settings
 from fastha.config.semantics.scripts import Scripts
@@ -76,6 +76,7 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             lvs_flush=defs.has("lvs_flush"),
             lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
             close_rst=defs.get("checker_close", "fin") == "rst",
+            tls=client_tls(ctx),
             rs_init_notifies=defs.get("rs_init_notifies", False),
             no_checker_emails=defs.get("no_checker_emails", False),
             process=process_settings(ctx, "checker", "keepalived_lvs"),

@@ -212,10 +212,13 @@ class Tracking:
     def processes(self) -> tuple[TrackProcess, ...]:
         return tuple(plan for name, plan in self._processes.items() if name in self.used["process"])
 
-    def file_known(self, name: Any, order: int) -> bool:
-        """Whether a track_file stands before the line with this order."""
+    def file_for_check(self, name: str, order: int) -> Tracked | None:
+        """The track_file that stands before the line with this order; it is then in use."""
         known = self._known["file"].get(name)
-        return known is not None and known.order < order
+        if known is None or known.order >= order:
+            return None
+        self.used["file"].add(name)
+        return known
 
     def bfd_known(self, name: Any, order: int) -> bool:
         known = self._known["bfd"].get(name)
