@@ -96,19 +96,21 @@ class Work(Protocol[P_contra]):
 class Child(Generic[P]):
     """The shell around one `Work`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what the command line says
         self,
         name: str,
         plan_kind: type[P],
         control: socket.socket,
         loop: asyncio.AbstractEventLoop,
         run_dir: str = "/run/fastha",
+        ident: str = "",
     ) -> None:
         self.name = name
         self.loop = loop
         self.run_dir = run_dir
         """Where pid files, journals and the control socket are."""
         self.work: Work[P]
+        self._ident = ident or f"fastha_{name}"
         self._plan_kind = plan_kind
         self._started = False
         self._stopping = False
@@ -308,7 +310,7 @@ class Child(Generic[P]):
         if not self._control.closed:
             self._control.send(LogLine(level, text, time.time()))
         elif self._syslog is not None:
-            self._syslog.send(f"fastha_{self.name}", os.getpid(), level, text, time.time())
+            self._syslog.send(self._ident, os.getpid(), level, text, time.time())
 
     def _tell_held(self) -> None:
         self.loop.call_later(_LIMIT_TICK, self._tell_held)
@@ -333,15 +335,17 @@ def run_child(name: str, plan_kind: type[P], make: Callable[[Child[P]], Work[P]]
     parser.add_argument(
         "--run-dir", default="/run/fastha", help="where pid files and journals are (default %(default)s)"
     )
+    parser.add_argument("--ident", default=f"fastha_{name}", help="who we are in the log (default %(default)s)")
+    parser.add_argument("--comm", default=f"fastha_{name}", help="who we are in ps (default %(default)s)")
     options = parser.parse_args()
     faulthandler.enable()  # the watchdog's SIGABRT tells where we hung
-    set_comm(f"fastha_{name}")
+    set_comm(options.comm)
     control = socket.socket(fileno=options.control)
     control.set_inheritable(False)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        child = Child(name, plan_kind, control, loop, options.run_dir)
+        child = Child(name, plan_kind, control, loop, options.run_dir, options.ident)
         child.work = make(child)
         return loop.run_until_complete(child.live())
     finally:

@@ -53,6 +53,9 @@ def _retire_one(name: str, path: str, run_dir: str, log: Callable[[str, str], No
     try:
         fd = os.pidfd_open(pid)
     except OSError:
+        if name == "runner" and procs.end_scripts(pid):
+            # It was killed together with its supervisor, who would have ended them.
+            log("notice", f"ending scripts that a runner [{pid}] left behind")
         return None
     # Looked at after the pidfd holds it: what we signal is what we looked at.
     if not _is_ours(name, pid, run_dir):

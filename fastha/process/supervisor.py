@@ -9,8 +9,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -23,10 +23,13 @@ from fastha.process import configure, orphans
 from fastha.process.channel import pair
 from fastha.process.children import PERMANENT, ChildProcess
 from fastha.process.control import ControlSocket
+from fastha.process.dumps import Dumps, What
 from fastha.process.join import SnapshotJoin, joined
 from fastha.process.messages import LogLine, Message, NoPeer, Ready, SnapshotPart, States
 from fastha.process.outbox import merge_states
 from fastha.process.parts import CHILDREN, parts_of
+from fastha.process.program import FASTHA, Program
+from fastha.process.reloadtime import ReloadTime
 from fastha.process.resume import resumable
 from fastha.system import procs
 from fastha.system.log import Log
@@ -42,6 +45,13 @@ _RELOAD_PATIENCE: Final = 120.0
 """Seconds a child may take to answer a reload before it is reported as unfinished."""
 _RETIRE_PATIENCE: Final = 5.0
 _RUNNER_PATIENCE: Final = 5.0
+DUMPS: Final = {
+    signal.SIGUSR1: What.DATA,
+    signal.SIGUSR2: What.STATS,
+    signal.SIGRTMAX - 1: What.STATS_CLEAR,
+    signal.SIGRTMIN + 2: What.JSON,
+}
+"""keepalived's signals that ask for a dump."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,10 @@ class Options:
     umask: int | None = None
     """Instead of the configuration's."""
     detail: bool = False
+    program: Program = FASTHA
+    """The name we were called by."""
+    dump: bool = False
+    """Write the data dump into the log once everything runs."""
     release_vrrp: bool = True
     release_ipvs: bool = True
     respawn: bool = True
@@ -86,7 +100,7 @@ class Supervisor:
         self._read = read
         self._loop = loop
         self._log = log
-        self._ident = "fastha"
+        self._ident = options.program.ident
         self._notifier = Notifier(os.environ)
         self._ending = asyncio.Event()
         self._exit_code = 0
@@ -100,6 +114,8 @@ class Supervisor:
         self._wanted: set[str] = set()
         """The children that the Plan in force needs."""
         self._join = SnapshotJoin()
+        self._dumps = Dumps(self._ask_children, lambda: self._plan, self.log)
+        self._reload_time = ReloadTime(self.log)
         self._old_runner: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._reload_wanted = False
@@ -164,10 +180,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._told_to_end, number)
         self._loop.add_signal_handler(signal.SIGHUP, self._told_to_reload)
-        for number in (signal.SIGUSR1, signal.SIGUSR2):
-            self._loop.add_signal_handler(
-                number, self.log, "warning", f"{number.name}: dumps are not built yet; see `fastha status --json`"
-            )
+        for asking, what in DUMPS.items():
+            self._loop.add_signal_handler(asking, self._dumps.want, what)
 
     def _told_to_end(self, number: signal.Signals) -> None:
         self.log("notice", f"stopping ({number.name})")
@@ -183,8 +197,11 @@ class Supervisor:
         namespace = self._options.namespace or settings.net_namespace
         self._run_dir = self._options.run_dir or run_dir_of(namespace, settings.instance)
         os.makedirs(self._run_dir, mode=0o755, exist_ok=True)
-        pid_file = PidFile(self._pid_path("supervisor"))
-        set_comm(settings.process_name or "fastha")
+        pid_path = self._pid_path("supervisor")
+        if "supervisor" not in self._options.pid_files:
+            os.makedirs(os.path.dirname(pid_path), mode=0o755, exist_ok=True)
+        pid_file = PidFile(pid_path)
+        set_comm(settings.process_name or self._options.program.name)
         os.umask(settings.umask if self._options.umask is None else self._options.umask)
         os.chdir("/")
         for name in CHILDREN:
@@ -196,6 +213,10 @@ class Supervisor:
                 f"{self._options.package}.{name}",
                 "--run-dir",
                 self._run_dir,
+                "--ident",
+                self._child_ident(name),
+                "--comm",
+                self._options.program.comm(name),
             ]
             self._children[name] = ChildProcess(name, self._loop, self, command, self._pid_path(name))
         return pid_file
@@ -203,9 +224,15 @@ class Supervisor:
     def _pid_path(self, name: str) -> str:
         if name in self._options.pid_files:
             return self._options.pid_files[name]
-        file = {"supervisor": "keepalived", "checker": "checkers"}.get(name, name)
-        instance = self._plan.supervisor.instance
-        return os.path.join(self._run_dir, f"{file}_{instance}.pid" if instance else f"{file}.pid")
+        own = self._plan.supervisor
+        namespace = self._options.namespace or own.net_namespace
+        return self._options.program.pid_path(
+            name, self._run_dir, own.instance, namespace=namespace, own_dir=own.use_pid_dir or namespace is not None
+        )
+
+    def _child_ident(self, name: str) -> str:
+        own = self._plan.supervisor
+        return self._options.program.log_ident(name, self._options.namespace or own.net_namespace, own.instance)
 
     async def _until_ending(self, start: Coroutine[Any, Any, None]) -> None:
         self._starting = self._essential(start)
@@ -293,6 +320,9 @@ class Supervisor:
                     child.excuse()
                 child.watch(serial, patience)
             before = now
+            if self._reload_time.due(time.time()):
+                self.log("notice", f"reloading {self._options.config} (the time in reload_time_file has come)")
+                self._reload_soon()
             if os.getpid() == 1 and self._starting is not None and self._starting.done():
                 self._reap_strangers()
             period = self._notifier.watchdog_period
@@ -333,7 +363,7 @@ class Supervisor:
         """Take what a child says."""
         match message:
             case LogLine(level, text, wall):
-                self._write(f"{self._ident}_{child.name}", child.pid or 0, level, text, wall)
+                self._write(self._child_ident(child.name), child.pid or 0, level, text, wall)
             case States():
                 self._states = merge_states(self._states, message)
             case SnapshotPart(serial):
@@ -373,6 +403,8 @@ class Supervisor:
         if self._ready_told or any(child.state != "running" for child in wanted):
             return
         self._ready_told = True
+        if self._options.dump:
+            self._dumps.want(What.LOG)
         self.log("notice", f"running: {', '.join(child.name for child in wanted)}")
         self._notifier.ready(f"running with {self._options.config}")
 
@@ -400,11 +432,13 @@ class Supervisor:
     async def _reload_once(self) -> str:
         """What became of it: `` or what is wrong."""
         try:
-            read = await self._loop.run_in_executor(None, self._read)
+            with self._reload_file():
+                read = await self._loop.run_in_executor(None, self._read)
         except Exception as problem:  # noqa: BLE001 - a mistake of ours in reading must not cost what runs
             self.log("error", "".join(traceback.format_exception(problem)))
             return f"the reload failed, the old configuration stays: {problem!r}"
         self._tell_findings(read)
+        self._save_findings(read)
         why = configure.refusal(read, self._accepted)
         if why or read.plan is None:
             return f"the reload was refused, the old configuration stays: {why}"
@@ -419,6 +453,37 @@ class Supervisor:
         )
         self._adopt(replace(read.plan, supervisor=settings), read)
         return await self._go_over(self._parts(self._plan))
+
+    @contextmanager
+    def _reload_file(self) -> Iterator[None]:
+        """reload_file is there while the configuration is being read."""
+        path = self._plan.supervisor.reload_file
+        if path == "":
+            path = os.path.join(os.path.dirname(self._pid_path("supervisor")), "keepalived.reload")
+        if path is None:
+            yield
+            return
+        try:
+            with open(path, "w", encoding="utf-8"):
+                pass
+        except OSError as error:
+            self.log("warning", f"reload_file {path}: {error.strerror}")
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+
+    def _save_findings(self, read: configure.Read) -> None:
+        """reload_check_config: what is wrong with the new files goes to a file of the operator's too."""
+        path = self._plan.supervisor.reload_check_config
+        if path is None:
+            return
+        try:
+            with open(path, "a", encoding="utf-8", errors="surrogateescape") as file:
+                file.writelines(f"{finding.text()}\n" for finding in read.diagnostics)
+        except OSError as error:
+            self.log("warning", f"reload_check_config {path}: {error.strerror}")
 
     async def _go_over(self, parts: dict[str, bytes]) -> str:
         """Bring the children to `parts`; what they refused."""
@@ -440,6 +505,9 @@ class Supervisor:
                     answers[name] = child.in_force
             elif child.plan != part:
                 answers[name] = child.reload(part)
+                if name == "runner":
+                    # What the others tell of a new service must find its scripts known.
+                    await asyncio.wait({answers[name]}, timeout=_RUNNER_PATIENCE)
         await asyncio.gather(*leaving)
         self._tell_absence()
         if answers:
@@ -455,7 +523,8 @@ class Supervisor:
         self._plan = plan
         self._accepted = configure.errors(read.diagnostics)
         self._loaded_wall = time.time()
-        self._ident = f"fastha_{plan.supervisor.instance}" if plan.supervisor.instance else "fastha"
+        self._ident = self._child_ident("")
+        self._reload_time.follow(plan.supervisor.reload_time_file, repeat=plan.supervisor.reload_repeat)
 
     def _parts(self, plan: Plan) -> dict[str, bytes]:
         options = self._options
@@ -478,6 +547,13 @@ class Supervisor:
         patience = self._plan.supervisor.control_timeout / S
         parts = await self._join.ask(self._children.values(), patience)
         return {"snapshot": joined(self._head(), parts)}
+
+    async def _ask_children(self, names: tuple[str, ...]) -> dict[str, bytes]:
+        """For the dumps: the parts of these."""
+        children = [child for name, child in self._children.items() if name in names and child.state == "running"]
+        if not children:
+            return {}
+        return await self._join.ask(children, self._plan.supervisor.control_timeout / S)
 
     def _head(self) -> Snapshot:
         """The supervisor's own part."""

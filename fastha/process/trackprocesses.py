@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fastha.model.plan import TrackProcess
+from fastha.model.snapshot import TrackedProcessSnapshot
 from fastha.model.units import S
 from fastha.system.procconn import Happened, ProcessConnector
 from fastha.system.procs import Process, processes, read_process
@@ -71,6 +72,19 @@ class TrackProcesses:
         for name, tracked in self._tracked.items():
             if tracked.quorum.up is not None:
                 self._tell(name, tracked.quorum.up)
+
+    def snapshot(self) -> tuple[TrackedProcessSnapshot, ...]:
+        """What is counted now."""
+        return tuple(
+            TrackedProcessSnapshot(
+                name=name,
+                count=tracked.quorum.count,
+                up=bool(tracked.quorum.up),
+                fork_pending=tracked.quorum.deadline() is not None and not tracked.quorum.up,
+                terminate_pending=tracked.quorum.deadline() is not None and bool(tracked.quorum.up),
+            )
+            for name, tracked in self._tracked.items()
+        )
 
     def _read_all(self) -> None:
         self._rereading = None

@@ -87,6 +87,7 @@ class TrackedScript:
             last_wall=self._last_wall,
             running=self._ticket is not None and self._ticket.run is not None,
             lateness=self._lateness,
+            against=self.counter.against,
         )
 
 

@@ -65,10 +65,7 @@ FILES = (
         name="reload_check_config",
         arguments=Text("LOGFILE", required="", omitted="/dev/null"),
         default="off",
-        effect="A reload happens only when the new files are without errors.",
-        status=PENDING,
-        pending="fastha reads and judges the new files before it touches anything, and keeps the old plan when they "
-        "cannot be used",
+        effect="Appends what is wrong with the new files to a file at each reload; refusing them is usual anyway.",
         example="reload_check_config",
     ),
     Word(
@@ -76,16 +73,12 @@ FILES = (
         arguments=Text("PATH", further="error"),
         default="none",
         effect="File that names a time at which to reload.",
-        status=PENDING,
-        pending="reloads come by signal only",
         example="reload_time_file /etc/keepalived/reload.time",
     ),
     Word(
         name="reload_repeat",
         default="off",
         effect="Reloads at that time every day.",
-        status=PENDING,
-        pending="reloads come by signal only",
         example="reload_repeat",
     ),
     Word(
@@ -93,8 +86,6 @@ FILES = (
         arguments=Text("PATH", required="", omitted=True),
         default="off",
         effect="File that exists while the configuration is being read.",
-        status=PENDING,
-        pending="no such file is made",
         example="reload_file /run/keepalived.reload",
     ),
     Word(
@@ -129,17 +120,17 @@ FILES = (
             arguments=arguments,
             default=default,
             effect=effect,
-            status=PENDING,
-            pending="there are no dump files; use `fastha status`",
+            status=status,
             example=example,
         )
-        for name, arguments, default, effect, example in (
+        for name, arguments, default, effect, example, status in (
             (
                 "data_use_instance",
                 Bool(),
                 "false",
                 "Dump files carry the names of namespace and instance.",
                 "data_use_instance",
+                Status.IN_EFFECT,
             ),
             (
                 "json_version",
@@ -147,6 +138,7 @@ FILES = (
                 "1",
                 "Shape of the JSON dump.",
                 "json_version 2",
+                Status.IN_EFFECT,
             ),
             (
                 "state_dump_file",
@@ -154,20 +146,23 @@ FILES = (
                 "keepalived.data",
                 "Where the state dump goes.",
                 "state_dump_file /tmp/state",
+                Status.IN_EFFECT,
             ),
             (
                 "stats_dump_file",
                 Text("PATH", further="error"),
                 "keepalived.stats",
-                "Where the statistics go.",
+                "Read and forgotten, as in keepalived: statistics go to keepalived.stats.",
                 "stats_dump_file /tmp/stats",
+                Status.NO_EFFECT,
             ),
             (
                 "json_dump_file",
                 Text("PATH", further="error"),
                 "keepalived.json",
-                "Where the JSON dump goes.",
+                "Read and forgotten, as in keepalived: the JSON dump goes to keepalived.json.",
                 "json_dump_file /tmp/json",
+                Status.NO_EFFECT,
             ),
         )
     ),

@@ -2,10 +2,12 @@
 
 from fastha.config.arguments import (
     Bool,
+    Choice,
     Custom,
     Integer,
     Text,
     Words,
+    one_of,
 )
 from fastha.config.schema.entry import Reload, Repeat, Status, Word
 from fastha.config.schema.readers import (
@@ -14,7 +16,6 @@ from fastha.config.schema.readers import (
 from fastha.config.script import Account, Script
 
 START = Reload.START
-PENDING = Status.PENDING
 FIFO = Words("PATH [USER [[:]GROUP]]", 1)
 
 
@@ -60,6 +61,31 @@ MAIL = (
         default="30",
         effect="Longest wait for the relay, at each step.",
         example="smtp_connect_timeout 10",
+    ),
+    Word(
+        name="smtp_tls",
+        arguments=Choice(one_of(["none", "starttls", "tls"]), required="error", what="way to speak TLS"),
+        default="none",
+        effect="Speaks TLS with the relay: asked for with STARTTLS, or from the first octet on (usually port 465). Its "
+        "certificate is verified.",
+        status=Status.OURS,
+        example="smtp_tls starttls",
+    ),
+    Word(
+        name="smtp_tls_ca",
+        arguments=Text("FILE"),
+        default="the system's",
+        effect="Certificates of authorities (PEM) that the relay's is verified by.",
+        status=Status.OURS,
+        example="smtp_tls_ca /etc/ssl/relay-ca.pem",
+    ),
+    Word(
+        name="smtp_auth",
+        arguments=Words("USER PASSWORD-FILE", 2),
+        default="none",
+        effect="Who we are to the relay; the password is the file's first line. Needs smtp_tls.",
+        status=Status.OURS,
+        example="smtp_auth lvs /etc/keepalived/smtp.password",
     ),
     Word(
         name="smtp_alert",
@@ -210,8 +236,6 @@ SCRIPTS = (
         name="fifo_write_vrrp_states_on_reload",
         default="off",
         effect="After a reload the pipes get the state of unchanged instances too.",
-        status=PENDING,
-        pending="after a reload only changes are written",
         example="fifo_write_vrrp_states_on_reload",
     ),
 )

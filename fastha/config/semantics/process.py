@@ -3,7 +3,7 @@
 from fastha.config.script import ScriptLine, account
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.scripts import Scripts
-from fastha.model.plan import Command, Fifo, Mail, ProcessSettings, SupervisorPlan
+from fastha.model.plan import Command, Fifo, Mail, MailTls, ProcessSettings, SupervisorPlan
 from fastha.model.units import S
 
 FIFOS = (
@@ -55,7 +55,20 @@ def supervisor_plan(ctx: Context, scripts: Scripts) -> SupervisorPlan:
         shutdown_script_timeout=defs.get("shutdown_script_timeout", 10) * S,
         umask=defs.get("umask", 0o177),
         process_name=defs.maybe("process_name"),
+        reload_time_file=defs.maybe("reload_time_file"),
+        reload_repeat=defs.has("reload_repeat"),
+        reload_file=_optional_path(ctx, "reload_file"),
+        reload_check_config=defs.maybe("reload_check_config"),
+        state_dump_file=defs.maybe("state_dump_file"),
+        data_use_instance=defs.get("data_use_instance", False),
+        json_version=defs.get("json_version", 1),
     )
+
+
+def _optional_path(ctx: Context, word: str) -> str | None:
+    """The path of a word that may stand alone; empty then."""
+    value = ctx.defs.maybe(word)
+    return "" if value is True else value
 
 
 def _script(ctx: Context, scripts: Scripts, word: str) -> Command | None:
@@ -95,6 +108,27 @@ def fifos(ctx: Context, scripts: Scripts) -> tuple[Fifo, ...]:
     return tuple(result.values())
 
 
+def _credentials(ctx: Context) -> tuple[str | None, str | None]:
+    """smtp_auth: who we are to the mail server. Never without TLS: the password would travel in the open."""
+    written: tuple[str, str] | None = ctx.defs.maybe("smtp_auth")
+    if written is None:
+        return None, None
+    if ctx.defs.get("smtp_tls", "none") == "none":
+        ctx.error(
+            "smtp_auth without smtp_tls: the password would travel in the open; it is not used",
+            ctx.defs.line_of("smtp_auth"),
+            1,
+        )
+        return None, None
+    user, password_file = written
+    found = ctx.host.stat(password_file)
+    if found is None:
+        ctx.report.note(f"{password_file} is not there (yet)", ctx.defs.line_of("smtp_auth"), 2)
+    elif found.mode & 0o077:
+        ctx.report.note(f"{password_file} can be read by others than its owner", ctx.defs.line_of("smtp_auth"), 2)
+    return user, password_file
+
+
 def mail(ctx: Context) -> Mail | None:
     """Where alerts go; None when nobody is to be told or nobody can tell."""
     defs = ctx.defs
@@ -116,6 +150,7 @@ def mail(ctx: Context) -> Mail | None:
     if not recipients:
         return None
     hostname = ctx.host.hostname()
+    user, password_file = _credentials(ctx)
     return Mail(
         server=name,
         port=port,
@@ -124,4 +159,8 @@ def mail(ctx: Context) -> Mail | None:
         sender=defs.get("notification_email_from", f"keepalived@{hostname}"),
         recipients=recipients,
         no_email_faults=defs.has("no_email_faults"),
+        tls=MailTls(defs.get("smtp_tls", "none")),
+        ca_file=defs.maybe("smtp_tls_ca"),
+        user=user,
+        password_file=password_file,
     )

@@ -363,11 +363,23 @@ def test_reloads_during_a_reload_are_merged(daemon):
     assert daemon.text().count("reload complete") < 15
 
 
-def test_dumps_are_said_not_to_be_built(daemon):
+def test_signals_write_keepalived_s_dump_files(daemon, tmp_path, monkeypatch):
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    monkeypatch.setenv("TMPDIR", str(dumps))
     process = daemon.up()
     process.send_signal(signal.SIGUSR1)
-    poll(lambda: "SIGUSR1: dumps are not built yet" in daemon.text(), "the line")
-    assert process.poll() is None
+    poll(lambda: {path.name for path in dumps.glob("*.data")} >= {"keepalived.data", "keepalived_check.data"}, "data")
+    assert (dumps / "keepalived_parent.data").read_text().startswith("------< Global definitions >------\n")
+    assert " Name = lo\n" in (dumps / "keepalived.data").read_text()
+    process.send_signal(signal.SIGUSR2)
+    poll((dumps / "keepalived.stats").exists, "statistics")
+    process.send_signal(signal.SIGRTMAX - 1)
+    process.send_signal(signal.SIGRTMIN + 2)
+    time.sleep(0.3)
+    assert process.poll() is None, "no signal of keepalived's ends us"
+    assert not (dumps / "keepalived.json").exists(), "not written without instances"
+    assert not list(dumps.glob(".*")), "nothing is left beside the files"
 
 
 def test_a_child_that_will_not_leave_is_killed(daemon):

@@ -24,17 +24,17 @@ def states(bench: Bench) -> list[str]:
     return [i.state.value for i in bench.core.instances.values()]
 
 
-def test_start_together_members_told_before_the_group() -> None:
+def test_start_together_the_group_is_told_before_its_members() -> None:
     bench = pair().start()
     assert states(bench) == ["BACKUP", "BACKUP"]
-    assert bench.told() == [("A", "BACKUP"), ("B", "BACKUP"), ("G", "BACKUP")]
-    assert bench.asked(actions.Tell)[-1] == actions.Tell("GROUP", "G", "BACKUP", 0)
+    assert bench.told() == [("G", "BACKUP"), ("A", "BACKUP"), ("B", "BACKUP")]
+    assert bench.asked(actions.Tell)[0] == actions.Tell("GROUP", "G", "BACKUP", 0)
 
 
 def test_one_in_fault_at_start_is_all_in_fault() -> None:
     bench = pair().link("eth0").source(name="eth0").say(events.Start())
     assert states(bench) == ["FAULT", "FAULT"]
-    assert bench.told() == [("B", "FAULT"), ("A", "FAULT"), ("G", "FAULT")]
+    assert bench.told() == [("A", "FAULT"), ("B", "FAULT"), ("G", "FAULT")]
     assert bench[0].reason == "sync group: B has interface eth1 down"
 
 

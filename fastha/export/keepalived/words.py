@@ -1,0 +1,93 @@
+"""How keepalived writes things in its dumps: flags, times, scripts, addresses."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from fastha.model.net import family_of
+from fastha.model.plan import Command, VirtualAddress
+from fastha.model.units import Ns, S
+
+SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
+"""rtnetlink's numbers (linux/rtnetlink.h, rt_scope_t)."""
+
+
+def title(text: str) -> str:
+    """The heading of a section."""
+    return f"------< {text} >------"
+
+
+def yes(flag: bool) -> str:
+    return "yes" if flag else "no"
+
+
+def true(flag: bool) -> str:
+    return "true" if flag else "false"
+
+
+def enabled(flag: bool) -> str:
+    return "enabled" if flag else "disabled"
+
+
+def on(flag: bool) -> str:
+    return "ON" if flag else "OFF"
+
+
+def number(time: Ns) -> int | float:
+    """Seconds, whole where they are."""
+    return time // S if time % S == 0 else time / S
+
+
+def moment(wall: float) -> str:
+    """`1795534296.035641 (Tue Nov 24 15:31:36.035641 2026)`, local time."""
+    at = datetime.fromtimestamp(wall, UTC).astimezone()
+    micro = f"{round(wall * 1e6) % 1_000_000:06d}"
+    return f"{int(wall)}.{micro} ({at:%a %b} {at.day:2d} {at:%H:%M:%S}.{micro} {at:%Y})"
+
+
+def quoted(words: Iterable[str]) -> str:
+    """A command as keepalived shows it: every word in single quotes."""
+    return " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
+
+
+def script(command: Command) -> str:
+    return f"{quoted(command.argv)}, uid:gid {command.uid}:{command.gid}"
+
+
+def address(line: VirtualAddress, *, present: bool) -> str:
+    """A virtual address: what was configured, and ` set` when we have it."""
+    words = []
+    host = 32 if family_of(line.address) == 4 else 128
+    bare = line.peer is not None or line.prefixlen == host
+    words.append(str(line.address) if bare else f"{line.address}/{line.prefixlen}")
+    if line.broadcast is not None:
+        words += ["brd", str(line.broadcast)]
+    words += ["dev", line.dev, "scope", SCOPES.get(line.scope, str(line.scope))]
+    if line.label is not None:
+        words += ["label", line.label]
+    if line.peer is not None:
+        words += ["peer", f"{line.peer}/{line.prefixlen}"]
+    words += _flags(line)
+    if host == 128:
+        words += _lifetime(line.preferred_lft)
+    if present:
+        words.append("set")
+    return " ".join(words)
+
+
+def _flags(line: VirtualAddress) -> list[str]:
+    v6 = family_of(line.address) == 6
+    flags = {
+        "home": line.home,
+        "-nodad": v6 and not line.nodad,
+        "mngtmpaddr": line.mngtmpaddr,
+        "noprefixroute": line.noprefixroute,
+        "autojoin": line.autojoin,
+        "no_track": line.no_track,
+    }
+    return [name for name, set_ in flags.items() if set_]
+
+
+def _lifetime(seconds: int | None) -> list[str]:
+    if seconds == 0:
+        return ["deprecated"]
+    return ["preferred_lft", "forever" if seconds is None else str(seconds)]
