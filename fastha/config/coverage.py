@@ -27,6 +27,18 @@ def _row(name: str, width: int, counts: Counter[Status], statuses: list[Status])
     return f"{name:<{width}} {counts.total():>6}" + "".join(f" {counts[status] or '-':>18}" for status in statuses)
 
 
+def words() -> str:
+    """One line per entry: that it is parsed, whether it is in effect, and if not what that means."""
+    rows = [(f"{'' if block is ROOT else block.path + '.'}{word.name}", word) for block, word in entries()]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{'word':<{width}} parsed in effect"]
+    for name, word in rows:
+        effective = "no" if word.status is Status.PENDING else "yes"
+        note = "" if word.status is Status.IN_EFFECT else status_text(word)
+        lines.append(f"{name:<{width}} yes    {effective:<9} {note}".rstrip())
+    return "\n".join(lines)
+
+
 def pending() -> str:
     """One line per entry that is not yet in effect, with what that means."""
     return "\n".join(

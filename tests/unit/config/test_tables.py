@@ -2,12 +2,13 @@
 
 import pytest
 
-from fastha.config.coverage import coverage, pending
+from fastha.config.coverage import coverage, pending, words
 from fastha.config.diagnostics import Report
 from fastha.config.explain import explain
 from fastha.config.parse import Parser
 from fastha.config.preprocess import Preprocessor
 from fastha.config.schema.entry import Block, Status, Word
+from fastha.config.schema.syntax import NOT_PARSED
 from fastha.config.schema.tables import BLOCKS, entries
 from tests.config_contexts import CONTEXTS, statement
 from tests.config_machine import MAIN, Machine
@@ -24,7 +25,7 @@ def test_an_entry_is_complete(block: Block, word: Word) -> None:
     assert not word.opens or word.opens in BLOCKS
     assert word.deprecated or not word.tolerated
     word.arguments.describe()
-    if block.path not in {"file syntax", "virtual_server_group entry"} and word.name not in {"as"}:
+    if block.path not in NOT_PARSED and word.name not in {"as"}:
         assert word.example or block.path.startswith(("route", "rule"))
 
 
@@ -59,9 +60,7 @@ def test_its_example_is_read_without_complaint(block: Block, word: Word) -> None
 def test_every_block_that_is_opened_can_be_reached() -> None:
     opened = {word.opens for _, word in ENTRIES if word.opens}
     inside = {block.path for block in BLOCKS.values() if block.words or block.line}
-    apart = {"root", "file syntax", "virtual_server_group entry"} | {
-        p for p in inside if p.endswith((" line", "nexthop", "encap"))
-    }
+    apart = {"root", *NOT_PARSED} | {p for p in inside if p.endswith((" line", "nexthop", "encap"))}
     assert opened == inside - apart
 
 
@@ -80,6 +79,7 @@ def test_explain_knows_every_word() -> None:
 
 def test_the_coverage_report_counts_every_entry() -> None:
     assert coverage().splitlines()[-1].split()[1] == str(len(ENTRIES))
+    assert len(words().splitlines()) == 1 + len(ENTRIES)
     assert len(pending().splitlines()) == sum(word.status is Status.PENDING for _, word in ENTRIES)
 
 
