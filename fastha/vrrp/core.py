@@ -110,6 +110,8 @@ class Core:
             return
         self.started_at = now
         self.world.out.append(Rebuild())
+        for instance in self.instances.values():
+            instance.tell_surplus()
         if self.plan.startup_delay:
             self.world.log("info", f"Delaying startup for {seconds_text(self.plan.startup_delay)}")
             self.delay_until(now + self.plan.startup_delay)
@@ -185,6 +187,8 @@ class Core:
         if self.links.changed(event, self.plan.interface_delays.get(event.name, (0, 0)), here, now):
             self.reassess("interface", event.name, now)
         for instance in here:
+            if self.started:
+                instance.tell_surplus()
             if instance.state is State.MASTER and before[instance.index] != self.world.advert_addresses(instance.plan):
                 instance.speak(now, shift=0)  # the MTU changed, and with it how many addresses an advert carries
 

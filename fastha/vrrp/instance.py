@@ -69,6 +69,8 @@ class Instance:
         self._world = world
         self._announcer = announcer
         self._base_time: Ns = 0
+        self._surplus = 0
+        """Addresses that did not fit an advert when it was last said."""
         self.assess()
 
     # ------------------------------------------------------------------------------ what it amounts to
@@ -165,6 +167,15 @@ class Instance:
         if not plan.unicast or (plan.unicast_ttl is None and plan.family == 4):
             return 255
         return plan.unicast_ttl
+
+    def tell_surplus(self) -> None:
+        """When the number of addresses that do not fit our adverts changed: they are there as excluded ones are."""
+        surplus = len(self.plan.addresses) - len(self._world.advert_addresses(self.plan))
+        if surplus and surplus != self._surplus:
+            fit = len(self.plan.addresses) - surplus
+            text = f"an advert carries {fit} addresses on this link, {len(self.plan.addresses)} are configured: "
+            self.log("warning", f"{text}the other {surplus} are as virtual_ipaddress_excluded")
+        self._surplus = surplus
 
     def view(self, sender: Address) -> View:
         """What `validate` is to know about us, for an advert from `sender`."""

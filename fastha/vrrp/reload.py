@@ -26,6 +26,30 @@ def identity(plan: VrrpInstance) -> Identity:
     return (plan.virtual_router_id, plan.family, plan.interface, *cast)
 
 
+def match(running: list[Instance], plans: tuple[VrrpInstance, ...]) -> dict[str, Instance]:
+    """name in the new Plan -> the running instance that goes on under it. Several unicast instances may be alike but
+    for their peers: then the name tells them apart, then the peers they share."""
+    left: dict[Identity, list[Instance]] = {}
+    for instance in running:
+        left.setdefault(identity(instance.plan), []).append(instance)
+    result: dict[str, Instance] = {}
+
+    def pair(plan: VrrpInstance, instance: Instance) -> None:
+        left[identity(plan)].remove(instance)
+        result[plan.name] = instance
+
+    for plan in plans:
+        for instance in left.get(identity(plan), ()):
+            if instance.name == plan.name:
+                pair(plan, instance)
+                break
+    for plan in plans:
+        alike = left.get(identity(plan), ())
+        if plan.name not in result and alike:
+            pair(plan, max(alike, key=lambda instance: len(set(plan.unicast_peers) & set(instance.plan.unicast_peers))))
+    return result
+
+
 def add_instance(core: Core, plan: VrrpInstance, now: Ns, taken: frozenset[int] = frozenset()) -> Instance:
     """A new instance at the lowest index that neither lives nor is in `taken` (its orders may still be on their way).
     The generation of an index goes on rising."""
@@ -86,9 +110,9 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     """Go on under `plan`. Kept for a match: state (not FAULT, which is judged anew), statistics, addresses. Not kept:
     the learned interval and the running master-down timer. Results of trackers stay, also of those that nobody tracks
     any more: they are told when they change, and may be wanted again."""
-    old = {identity(i.plan): i for i in core.instances.values()}
-    wanted = {identity(p): p for p in plan.instances}
-    removed = [i for key, i in old.items() if key not in wanted]
+    matched = match(list(core.instances.values()), plan.instances)
+    going_on = {i.index for i in matched.values()}
+    removed = [i for i in core.instances.values() if i.index not in going_on]
     for instance in removed:
         instance.take(Input.DELETE, now, "no longer configured")
         del core.instances[instance.index]
@@ -97,16 +121,18 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     core.world.detail = plan.log_detail
     taken = frozenset(i.index for i in removed)
     kept: list[tuple[Instance, VrrpInstance, State]] = []
-    for key, instance_plan in wanted.items():
-        if (match := old.get(key)) is None:
+    for instance_plan in plan.instances:
+        if (same := matched.get(instance_plan.name)) is None:
             add_instance(core, instance_plan, now, taken)
         else:
-            kept.append((match, match.plan, match.state))
-            match.adopt(instance_plan)
+            kept.append((same, same.plan, same.state))
+            same.adopt(instance_plan)
     regroup(core)
     if not core.started:
         return
     core.world.out.append(Rebuild())
+    for instance in core.instances.values():
+        instance.tell_surplus()
     if core.world.delayed_until is not None and core.started_at is not None:
         core.delay_until(max(now, core.started_at + plan.startup_delay))
     for group in core.groups:

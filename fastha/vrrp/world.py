@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 
 from fastha.model.net import Address, Family
-from fastha.model.plan import VrrpInstance
+from fastha.model.plan import AuthType, VrrpInstance
 from fastha.model.units import Ns
 from fastha.vrrp.actions import Action, Log
 from fastha.vrrp.priority import Seen
 from fastha.vrrp.timers import Timers
+from fastha.wire import ah, trailer
+from fastha.wire import vrrp as wire
 
-HEADERS_AND_AUTHENTICATION = 14 + 8 + 8
-"""Ethernet, VRRP and version 2 authentication: with the IP header, what an advert has besides addresses."""
+MOST_ADDRESSES = 255
+"""What the count field of an advert can say."""
 
 
 @dataclass(slots=True)
@@ -54,8 +56,17 @@ class World:
     def advert_addresses(self, plan: VrrpInstance) -> tuple[Address, ...]:
         """virtual_ipaddress of the instance's family, as many as one packet of the link carries."""
         link = self.links.get(plan.interface)
-        mtu = link.mtu if link else 1500
-        header, size = (20, 4) if plan.family == 4 else (40, 16)
-        room = max(0, min(255, (mtu - header - HEADERS_AND_AUTHENTICATION) // size))
+        room = room_for_addresses(plan, link.mtu if link else 1500)
         own = [a.address for a in plan.addresses if (":" in a.address) == (plan.family == 6)]
         return tuple(own[:room])
+
+
+def room_for_addresses(plan: VrrpInstance, mtu: int) -> int:
+    """How many addresses an advert carries on a link; the Ethernet header counts too, as in keepalived."""
+    taken = 14 + wire.HEADER.size + wire.auth_length(plan.version, plan.family)
+    if plan.auth_type is AuthType.AH:
+        taken += ah.SIZE
+    if plan.auth_hmac is not None:
+        taken += trailer.SIZE
+    taken += 20 if plan.family == 4 else 40
+    return max(0, min(MOST_ADDRESSES, (mtu - taken) // (4 if plan.family == 4 else 16)))
