@@ -12,7 +12,9 @@ WALL = 1_000_000.0
 
 def describe(lab: Lab, entry: Entry | None = None) -> VirtualServerSnapshot:
     (pool,) = lab.director.pools.values()
-    return Describer(lab.director.core, lab.probes.last, WALL).virtual_server(pool, {pool.services[0]: entry} if entry is not None else {})
+    return Describer(lab.director.core, lab.probes.last, WALL).virtual_server(
+        pool, {pool.services[0]: entry} if entry is not None else {}
+    )
 
 
 def servers(lab: Lab, entry: Entry | None = None) -> tuple[RealServerSnapshot, ...]:
