@@ -78,6 +78,8 @@ class VrrpWork:
         """When the sockets are to be made to fit again; None: they do."""
         self._finished = False
         self._states: dict[str, str] = {}
+        self._since_wall: dict[str, float] = {}
+        """When an instance entered the state it is in, by the clock of that moment."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Ns | None = None
         self._engine_turns = (0, clock.monotonic())
@@ -157,7 +159,11 @@ class VrrpWork:
         present = {one.name: self.holdings.present(index, self.network) for index, one in instances.items()}
         described = self.core.snapshot(clock.monotonic(), clock.wall(), counts=counts, present=present)
         counters = {**self.engine.stats(), "netlink_overruns": self._overruns(), **self._child.lost()}
-        return replace(described, realtime=self._realtime, engine=counters, lateness=self.engine.lateness())
+        stamped = tuple(
+            replace(one, since_wall=self._since_wall.get(one.name, one.since_wall)) for one in described.instances
+        )
+        lateness = self.engine.lateness()
+        return replace(described, instances=stamped, realtime=self._realtime, engine=counters, lateness=lateness)
 
     def _overruns(self) -> int:
         return self.network.overruns + self.holdings.watch.overruns
@@ -330,6 +336,7 @@ class VrrpWork:
         states = self.core.states()
         changed = {name: state for name, state in states.items() if self._states.get(name) != state}
         if changed:
+            self._since_wall |= dict.fromkeys(changed, clock.wall())
             down = self.core.master_down_intervals()
             self._child.report(messages.States(changed, {name: down[name] for name in changed}))
         self._states = states

@@ -115,8 +115,21 @@ class Core:
         if self.plan.startup_delay:
             self.world.log("info", f"Delaying startup for {seconds_text(self.plan.startup_delay)}")
             self.delay_until(now + self.plan.startup_delay)
+        begun = len(self.world.out)
         for group in self.groups:
             group.start(now, event.resume)
+        self._order_first_words(begun)
+
+    def _order_first_words(self, begun: int) -> None:
+        """At the start keepalived tells of faults first, then of groups, then of the others, each in the order of the
+        file; later of members first."""
+        out = self.world.out
+        place_of = {i.name: place for place, i in enumerate(self.instances.values())}
+        places = [at for at in range(begun, len(out)) if isinstance(out[at], Tell)]
+        tells = [told for at in places if isinstance(told := out[at], Tell)]
+        tells.sort(key=lambda told: _rank_at_start(told, place_of))
+        for at, told in zip(places, tells, strict=True):
+            out[at] = told
 
     def delay_until(self, when: Ns) -> None:
         """vrrp_startup_delay: nothing is heard, and nobody becomes master, before then."""
@@ -194,7 +207,7 @@ class Core:
 
     def _source(self, event: events.SourceChanged, now: Ns) -> None:
         world = self.world
-        here = [i for i in self._watching("interface", event.interface) if i.plan.interface == event.interface]
+        here = [i for i in self._watching("interface", event.interface) if i.plan.source_interface == event.interface]
         before = {i.index: i.source for i in here}
         if event.configured is not None:
             key = (event.interface, event.configured)
@@ -356,6 +369,12 @@ class Core:
             master_down=i.master_down_interval,
             stats=stats,
         )
+
+
+def _rank_at_start(told: Tell, place_of: dict[str, int]) -> tuple[int, int]:
+    if told.kind == "GROUP":
+        return 1, 0
+    return 0 if told.state == State.FAULT else 2, place_of.get(told.name, 0)
 
 
 def _all_addresses(instance: Instance) -> tuple[VirtualAddress, ...]:
