@@ -1,13 +1,17 @@
 """The journal: which services we have put into the kernel, for the process after us.
 
 The kernel cannot tag a service with its owner. So before the first add the keys are written to a file that lives as
-long as the kernel's table (/run), and the next process knows: ours = wanted + journal. One line per service:
+long as the kernel's table (/run), and the next process knows: ours = wanted + journal. One line per service, and one
+for each thing to be put back at the end: the kernel's own timeouts, the connection synchronisation that we started.
 
     4 tcp 10.0.0.1 80
     6 mark 7
+    timeouts 900 120 300
+    sync
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from fastha.model.net import Family, family_of, parse_address
 from fastha.model.table import ServiceKey
@@ -16,15 +20,34 @@ _HEAD = "# services this host's fastha has put into the kernel; do not edit\n"
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
-def encode_journal(keys: Iterable[ServiceKey]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What it holds."""
+
+    keys: Collection[ServiceKey] = frozenset()
+    timeouts: tuple[int, int, int] | None = None
+    """tcp, tcpfin, udp in seconds, as they were before we changed them; None: we did not."""
+    sync: bool = False
+    """The halves of the connection synchronisation are ours."""
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.timeouts or self.sync)
+
+
+def encode_journal(journal: Journal) -> bytes:
     """The file's content."""
     lines = [
         f"{key.family} mark {key.fwmark}"
         if key.fwmark
         else f"{key.family} {key.protocol.lower()} {key.address} {key.port}"
-        for key in keys
+        for key in journal.keys
     ]
-    return (_HEAD + "".join(f"{line}\n" for line in sorted(lines))).encode()
+    lines.sort()
+    if journal.timeouts is not None:
+        lines.append("timeouts " + " ".join(map(str, journal.timeouts)))
+    if journal.sync:
+        lines.append("sync")
+    return (_HEAD + "".join(f"{line}\n" for line in lines)).encode()
 
 
 def _decode_line(line: str) -> ServiceKey:
@@ -46,15 +69,29 @@ def _decode_line(line: str) -> ServiceKey:
     return ServiceKey(family, 0, protocol, parsed, int(port))
 
 
-def decode_journal(data: bytes) -> tuple[set[ServiceKey], int]:
-    """The keys in it, and how many lines say nothing. A damaged journal only makes us know fewer services as ours."""
+def _decode_timeouts(words: list[str]) -> tuple[int, int, int]:
+    tcp, tcpfin, udp = map(int, words)
+    if min(tcp, tcpfin, udp) < 0:
+        raise ValueError("timeout")
+    return tcp, tcpfin, udp
+
+
+def decode_journal(data: bytes) -> tuple[Journal, int]:
+    """What is in it, and how many lines say nothing. A damaged journal only makes us know less as ours."""
     keys: set[ServiceKey] = set()
+    timeouts: tuple[int, int, int] | None = None
+    sync = False
     bad = 0
     for line in data.decode("ascii", "replace").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         try:
-            keys.add(_decode_line(line))
+            if line.startswith("timeouts "):
+                timeouts = _decode_timeouts(line.split()[1:])
+            elif line == "sync":
+                sync = True
+            else:
+                keys.add(_decode_line(line))
         except (ValueError, IndexError):
             bad += 1
-    return keys, bad
+    return Journal(keys, timeouts, sync), bad

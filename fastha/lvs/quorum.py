@@ -243,12 +243,13 @@ class Pool:
             notices.append(service_notice(plan, "DOWN", quorum_mail(plan, "Starting with quorum down", weight)))
         return notices
 
-    def farewell(self, *, removed: bool) -> list[Notice]:
-        """The last words: `removed` by a reload are always said, those of a stop only with `omega`."""
+    def farewell(self, *, removed: bool, servers: bool = True) -> list[Notice]:
+        """The last words: `removed` by a reload are always said, those of a stop only with `omega`. Without `servers`
+        only those about the service (lvs_flush_on_stop)."""
         if not removed and not self.plan.omega:
             return []
         mail = REMOVING if removed else SHUTTING_DOWN
-        notices = [self._server_notice(server, "DOWN", mail) for server in self if self._in_pool(server)]
+        notices = [self._server_notice(server, "DOWN", mail) for server in self if servers and self._in_pool(server)]
         return [*notices, service_notice(self.plan, "DOWN", mail)]
 
     def _server_notice(self, server: Server, state: str, mail: str) -> Notice:

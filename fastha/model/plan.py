@@ -114,7 +114,10 @@ class UnicastPeer:
 class VrrpInstance:
     name: str
     interface: str
+    """Where adverts leave and arrive."""
     virtual_router_id: int
+    base: str = ""
+    """The interface underneath, when that is one of our own making."""
     family: Family = 4
     version: int = 2
     initial_master: bool = False
@@ -177,6 +180,12 @@ class VrrpInstance:
     @property
     def unicast(self) -> bool:
         return bool(self.unicast_peers)
+
+    @property
+    def source_interface(self) -> str:
+        """Whose address adverts leave from when none is configured. An interface with a virtual MAC has no IPv4 address
+        of its own, but a link-local IPv6 address."""
+        return self.base if self.base and self.family == 4 else self.interface
 
     @property
     def owner(self) -> bool:
@@ -252,6 +261,9 @@ class VrrpPlan:
     static_rules: tuple[Rule, ...] = ()
     garp_groups: tuple[GarpGroup, ...] = ()
     made_links: tuple[MadeLink, ...] = ()
+    promote_secondaries: tuple[str, ...] = ()
+    """Interfaces that have it while running."""
+    disable_local_igmp: bool = False
     interface_delays: dict[str, tuple[Ns, Ns]] = field(default_factory=dict)
     """interface -> (down delay, up delay)."""
     startup_delay: Ns = 0
@@ -447,6 +459,7 @@ class RealServer:
     uthreshold: int = 0
     lthreshold: int = 0
     smtp_alert: bool = False
+    snmp_name: str = ""
     checkers: Checkers = Checkers()
 
 
@@ -491,6 +504,7 @@ class VirtualServer:
     omega: bool = False
     ha_suspend: bool = False
     smtp_alert: bool = False
+    snmp_name: str = ""
     sorry_server: RealServer | None = None
     sorry_server_inhibit: bool = False
     real_servers: tuple[RealServer, ...] = ()
@@ -506,6 +520,31 @@ class PlaneChoice(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """lvs_sync_daemon: IPVS connections are copied to the other director. 0 and None leave a value to the kernel."""
+
+    interface: str
+    instance: str = ""
+    """The vrrp_instance it follows: the sending half while MASTER, else the receiving one; empty: both, always."""
+    syncid: int = 0
+    maxlen: int = 0
+    """Bytes."""
+    port: int = 0
+    ttl: int = 0
+    group: Address | None = None
+
+
+class FlushOnStop(StrEnum):
+    """lvs_flush_on_stop: what is done instead of removing servers one by one."""
+
+    NO = ""
+    ALL = "all"
+    """The whole table, foreign services too."""
+    SERVICES = "VS"
+    """Our services, with their servers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckerPlan:
     """All that the checker process gets."""
 
@@ -514,6 +553,10 @@ class CheckerPlan:
     lvs_flush: bool = False
     lvs_timeouts: tuple[int, int, int] = (0, 0, 0)
     """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
+    lvs_flush_on_stop: FlushOnStop = FlushOnStop.NO
+    sync_daemon: SyncSettings | None = None
+    net_namespace_ipvs: str | None = None
+    """Network namespace whose IPVS is programmed; empty: the initial one; None: that of the process."""
     close_rst: bool = False
     """End a probe with a reset, the fast way (`close rst`); default: as keepalived, with FIN."""
     tls: ClientTls = ClientTls()

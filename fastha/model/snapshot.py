@@ -119,6 +119,7 @@ class RealServerSnapshot:
     """The kernel has it."""
     kernel_weight: int | None
     """What the kernel really has; None: not there."""
+    snmp_name: str = ""
     active: int = 0
     inactive: int = 0
     checkers: tuple[CheckSnapshot, ...] = ()
@@ -135,6 +136,7 @@ class VirtualServerSnapshot:
     programmed: bool
     services: tuple[str, ...] = ()
     """The kernel's services of a group; empty for a virtual server that is one service itself."""
+    snmp_name: str = ""
     sorry_server: str | None = None
     sorry_in_use: bool = False
     real_servers: tuple[RealServerSnapshot, ...] = ()
@@ -148,6 +150,10 @@ class CheckerSnapshot:
     virtual_servers: tuple[VirtualServerSnapshot, ...] = ()
     foreign_services: tuple[str, ...] = ()
     """Services in the kernel that are not ours; left alone."""
+    not_understood: tuple[str, ...] = ()
+    """Why there is more in the kernel than this program has words for; left alone too."""
+    sync_daemon: tuple[str, ...] = ()
+    """The halves of the connection synchronisation that run: `master`, `backup`."""
     refusals: tuple[str, ...] = ()
     """What the kernel refused and has not taken since."""
     counters: dict[str, int] = field(default_factory=dict)

@@ -102,6 +102,19 @@ class Refusal:
     """Which service, which operation, why, what to do: one line for the log."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncDaemon:
+    """One half of the connection synchronisation (lvs_sync_daemon). What is None or 0 is left to the kernel."""
+
+    master: bool
+    interface: str = ""
+    syncid: int = 0
+    maxlen: int = 0
+    group: Address | None = None
+    port: int = 0
+    ttl: int = 0
+
+
 class Plane(Protocol):
     """Where tables live. Synchronous: the kernel executes inside the call and the answers are read at once."""
 
@@ -121,6 +134,16 @@ class Plane(Protocol):
 
     def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None:
         """lvs_timeouts in seconds; 0 leaves a value. OSError when it is refused."""
+
+    def read_daemons(self) -> list[SyncDaemon]:
+        """The running halves of the connection synchronisation: none, one or both."""
+
+    def start_daemon(self, daemon: SyncDaemon) -> None:
+        """Start one half. OSError EEXIST when it runs already, ENODEV when there is no such interface, EOPNOTSUPP when
+        the plane has no such thing."""
+
+    def stop_daemon(self, daemon: SyncDaemon) -> None:
+        """OSError ESRCH when it does not run."""
 
     def flush(self) -> None:
         """Remove everything, foreign services too (lvs_flush)."""

@@ -11,6 +11,7 @@ first the kernel, in one batch, then the orders, then the telling.
 import gc
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fastha._checks import TlsContext
@@ -19,17 +20,27 @@ from fastha.checks.recipes import Kind, ProbeOrder, Report, Verdict
 from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
 from fastha.model.net import Address
-from fastha.model.plan import CheckerPlan, RealServer
+from fastha.model.plan import CheckerPlan, FlushOnStop, RealServer
 from fastha.model.snapshot import CheckerSnapshot
 from fastha.model.table import Plane
 from fastha.model.units import Ns, S
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.describe import Describer
 from fastha.process.director import Director, Order
-from fastha.process.messages import Message, ScriptDrop, ScriptOrder, ScriptReport, ScriptSeen, Tell, TrackerFile
+from fastha.process.ipvsextras import IpvsExtras
+from fastha.process.messages import (
+    Message,
+    ScriptDrop,
+    ScriptOrder,
+    ScriptReport,
+    ScriptSeen,
+    States,
+    Tell,
+    TrackerFile,
+)
 from fastha.process.probers import Probers
 from fastha.process.programmer import JournalFile, Programmer
-from fastha.system import clock
+from fastha.system import clock, netns
 from fastha.system.links import Network
 from fastha.system.ping import allow_ping, restore_ping
 from fastha.system.plane import open_plane
@@ -54,6 +65,7 @@ class CheckerWork:
 
     engine: Probers
     programmer: Programmer
+    extras: IpvsExtras
 
     def __init__(self, child: Child[CheckerPlan]) -> None:
         self.director = Director()
@@ -68,10 +80,10 @@ class CheckerWork:
         """Targets that had to be ordered anew because nobody probed them."""
         self._local_errors = 0
         self._runner_knows = False
+        self._states: dict[str, str] | None = None
+        """Of VRRP instances, as the supervisor tells them."""
         self._ping_range: str | None = None
         """ping_group_range before we changed it."""
-        self._timeouts: tuple[int, int, int] | None = None
-        """The kernel's own, once lvs_timeouts have changed them."""
 
     # ---------------------------------------------------------------------------------------- life
 
@@ -83,8 +95,8 @@ class CheckerWork:
             table = self.programmer.open(flush=plan.lvs_flush)
         except OSError as error:
             raise Refused(f"{self.programmer.plane.name}: the table cannot be read: {error}") from None
-        self._set_timeouts(plan)
         self._started = now = clock.monotonic()
+        self._set_extras(plan, now)
         self._follow_addresses(plan, now)
         self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
         self.programmer.install(self.director.services, table, now)
@@ -104,6 +116,9 @@ class CheckerWork:
 
     def reload(self, plan: CheckerPlan) -> None:
         old = self.director.plan
+        if plan.net_namespace_ipvs != old.net_namespace_ipvs:
+            self._child.log("warning", "a changed net_namespace_ipvs needs a restart; the one of the start stays")
+            plan = replace(plan, net_namespace_ipvs=old.net_namespace_ipvs)
         tls = _tls_context(plan)
         plane = self._open_plane(plan) if plan.lvs_plane != old.lvs_plane else None
         now = clock.monotonic()
@@ -111,8 +126,7 @@ class CheckerWork:
         self.director.reload(plan, now)
         if plane is not None:
             self._change_plane(plane, now)
-        if plan.lvs_timeouts != old.lvs_timeouts:
-            self._set_timeouts(plan)
+        self._configure_extras(plan, now)
         if tls is not None:
             self.engine.use_tls(tls)
         self._allow_ping(plan)
@@ -131,8 +145,9 @@ class CheckerWork:
         if release:
             self.director.stop()
             self._tell(self.director.take().notices)
-            self.programmer.release(clock.monotonic())
-            self._restore_timeouts()
+            now = clock.monotonic()
+            self.programmer.release(now, flush=self.director.plan.lvs_flush_on_stop is FlushOnStop.ALL)
+            self.extras.release(now)
             self._restore_ping()
         self.programmer.plane.close()
         if self._network is not None:
@@ -180,9 +195,14 @@ class CheckerWork:
 
     def _open_plane(self, plan: CheckerPlan) -> Plane:
         try:
-            plane = open_plane(plan.lvs_plane, plan)
+            with netns.inside(plan.net_namespace_ipvs):
+                plane = open_plane(plan.lvs_plane, plan)
         except OSError as error:
-            raise Refused(f"virtual servers cannot be programmed: {error.strerror or error}") from None
+            where = f" in {error.filename}" if error.filename else ""
+            raise Refused(f"virtual servers cannot be programmed: {error.strerror or error}{where}") from None
+        if plan.net_namespace_ipvs is not None and plane.name == "nftables":
+            plane.close()
+            raise Refused("net_namespace_ipvs takes IPVS, and here virtual servers would be done by nftables")
         if plane.note:
             self._child.log("warning", plane.note)
         return plane
@@ -190,7 +210,7 @@ class CheckerWork:
     def _change_plane(self, plane: Plane, now: Ns) -> None:
         """lvs_plane was changed: out of one kernel table, into another."""
         self.programmer.release(now)
-        self._restore_timeouts()
+        self.extras.release(now)
         self.programmer.plane.close()
         self.programmer = Programmer(plane, self._journal, self._child.log)
         try:
@@ -198,29 +218,19 @@ class CheckerWork:
         except OSError as error:
             self._child.log("error", f"{plane.name}: the table cannot be read: {error}")
             table = {}
-        self._set_timeouts(self.director.plan)
+        self._set_extras(self.director.plan, now)
         self.programmer.install(self.director.services, table, now)
 
-    def _set_timeouts(self, plan: CheckerPlan) -> None:
-        """lvs_timeouts; what is not set (any more) is as the kernel had it."""
-        plane = self.programmer.plane
-        try:
-            if self._timeouts is None:
-                if not any(plan.lvs_timeouts):
-                    return
-                self._timeouts = plane.read_timeouts()
-            tcp, tcpfin, udp = (wanted or own for wanted, own in zip(plan.lvs_timeouts, self._timeouts, strict=True))
-            plane.set_timeouts(tcp, tcpfin, udp)
-        except OSError as error:
-            self._child.log("error", f"lvs_timeouts: {error.strerror or error}")
+    def _set_extras(self, plan: CheckerPlan, now: Ns) -> None:
+        """Timeouts and synchronisation of a plane just opened."""
+        self.extras = IpvsExtras(self.programmer.plane, self._journal, self._child.log)
+        self._configure_extras(plan, now)
+        if self._states is not None:
+            self.extras.follow(self._states, now)
 
-    def _restore_timeouts(self) -> None:
-        if self._timeouts is not None:
-            try:
-                self.programmer.plane.set_timeouts(*self._timeouts)
-            except OSError as error:
-                self._child.log("error", f"lvs_timeouts cannot be restored: {error.strerror or error}")
-            self._timeouts = None
+    def _configure_extras(self, plan: CheckerPlan, now: Ns) -> None:
+        self.extras.set_timeouts(plan.lvs_timeouts)
+        self.extras.configure(plan.sync_daemon, now)
 
     # ------------------------------------------------------------------------------------- turns
 
@@ -238,6 +248,7 @@ class CheckerWork:
             self._find_lost(now)
             self._tell_local_errors()
         self.programmer.tick(self.director.services, now)
+        self.extras.tick(now)
         self._enact(now)
 
     def _tell_local_errors(self) -> None:
@@ -345,6 +356,9 @@ class CheckerWork:
         elif isinstance(message, TrackerFile):
             self.director.file(message.name, message.value, clock.wall(), now)
             self._enact(now)
+        elif isinstance(message, States):
+            self._states = (self._states or {}) | message.states
+            self.extras.follow(message.states, now)
         else:
             self._child.log("warning", f"{peer} sent {type(message).__name__}, which is not for me")
 
@@ -396,6 +410,8 @@ class CheckerWork:
                 describer.virtual_server(pool, kernel or {}) for pool in self.director.pools.values()
             ),
             foreign_services=tuple(str(key) for key in programmer.foreign),
+            not_understood=tuple(getattr(programmer.plane, "not_understood", ())),
+            sync_daemon=self.extras.halves,
             refusals=tuple(refusal.text for refusal in programmer.refused.values()),
             counters=counters,
             lateness=self.engine.lateness(),

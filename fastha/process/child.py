@@ -212,6 +212,9 @@ class Child(Generic[P]):
                     self.report(SnapshotPart(serial), (write_sealed("fastha-snapshot", part),))
             case Stop(release):
                 self._stop(release)
+            case States():
+                if self._started:
+                    self.work.received("supervisor", message)
             case _:
                 self.log("warning", f"the supervisor sent {type(message).__name__}, which is not for me")
 

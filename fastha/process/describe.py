@@ -29,6 +29,7 @@ class Describer:
         entries = {at: kernel[at] for at in pool.services if at in kernel}
         return VirtualServerSnapshot(
             name=plan.name,
+            snmp_name=plan.snmp_name,
             scheduler=plan.scheduler,
             quorum=plan.quorum,
             hysteresis=plan.hysteresis,
@@ -53,6 +54,7 @@ class Describer:
         return RealServerSnapshot(
             address=server.plan.address,
             port=server.plan.port,
+            snmp_name=server.plan.snmp_name,
             alive=server.alive,
             weight=server.plan.weight,
             effective_weight=server.effective_weight,

@@ -409,7 +409,7 @@ class Director:
     def stop(self) -> None:
         """Say the last words of everything; then nothing is wanted any more."""
         for pool in self.pools.values():
-            self._effects.notices += pool.farewell(removed=False)
+            self._effects.notices += pool.farewell(removed=False, servers=not self.plan.lvs_flush_on_stop)
             self._touch_all(pool)
         self.pools, self.services = {}, {}
 

@@ -89,7 +89,8 @@ class SnapshotPart:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """vrrp -> supervisor: instance -> state, at each transition; what a restarted process may resume."""
+    """vrrp -> supervisor: instance -> state, at each transition; what a restarted process may resume. The supervisor
+    hands it on to the checker (lvs_sync_daemon follows an instance), and all it knows to a new one."""
 
     states: dict[str, str] = field(default_factory=dict)
     master_down: dict[str, Ns] = field(default_factory=dict)

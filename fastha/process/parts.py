@@ -17,7 +17,7 @@ def parts_of(plan: Plan, *, vrrp: bool, checker: bool, plane: PlaneChoice | None
     parts: dict[str, bytes] = {}
     if vrrp and (plan.vrrp.instances or plan.vrrp.static_addresses):
         parts["vrrp"] = codec.encode(plan.vrrp)
-    if checker and plan.checker.virtual_servers:
+    if checker and (plan.checker.virtual_servers or plan.checker.sync_daemon):
         part = plan.checker if plane is None else replace(plan.checker, lvs_plane=plane)
         parts["checker"] = codec.encode(part)
     if parts and _needs_runner(plan):

@@ -7,11 +7,12 @@ hands in it, and repairs what he did. What the kernel refuses is told once, kept
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
-from fastha.lvs.journal import decode_journal, encode_journal
+from fastha.lvs.journal import Journal, decode_journal, encode_journal
 from fastha.lvs.quorum import Pool
 from fastha.lvs.reconcile import destination_operation, execute, ordered, reconcile, service_operations
 from fastha.lvs.wanted import Services, wanted_destination, wanted_entry, wanted_table
@@ -34,37 +35,41 @@ Subject = tuple[ServiceKey, DestinationKey | None]
 
 
 class JournalFile:
-    """`lvs.journal` in the run directory. `keys` is what it holds."""
+    """`lvs.journal` in the run directory. `journal` is what it holds."""
 
     def __init__(self, run_dir: str) -> None:
         self.path = os.path.join(run_dir, "lvs.journal")
-        self.keys: set[ServiceKey] = set()
+        self.journal = Journal()
         self._written = False
 
+    @property
+    def keys(self) -> Collection[ServiceKey]:
+        return self.journal.keys
+
     def read(self) -> int:
-        """Fill `keys` from the file; returns how many of its lines were damaged. OSError when it cannot be read."""
+        """Fill `journal` from the file; returns how many of its lines were damaged. OSError when it cannot be read."""
         try:
             with open(self.path, "rb") as file:
-                self.keys, bad = decode_journal(file.read())
+                self.journal, bad = decode_journal(file.read())
         except FileNotFoundError:
             return 0
         self._written = True
         return bad
 
-    def write(self, keys: Iterable[ServiceKey]) -> None:
-        """Replace the file, whole or not at all. OSError when it cannot be written."""
-        wanted = set(keys)
-        if wanted == self.keys and self._written:
+    def write(self, journal: Journal) -> None:
+        """Replace the file, whole or not at all. OSError when it cannot be written; `journal` holds all the same."""
+        if journal == self.journal and self._written:
             return
-        if wanted:
+        self.journal = journal
+        if journal:
             os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
             with open(f"{self.path}.new", "wb") as file:
-                file.write(encode_journal(wanted))
+                file.write(encode_journal(journal))
             os.rename(f"{self.path}.new", self.path)
         else:
             with suppress(FileNotFoundError):
                 os.unlink(self.path)
-        self.keys, self._written = wanted, bool(wanted)
+        self._written = bool(journal)
 
 
 class Programmer:
@@ -95,7 +100,7 @@ class Programmer:
         return self.plane.name != "none"
 
     @property
-    def ours(self) -> set[ServiceKey]:
+    def ours(self) -> Collection[ServiceKey]:
         """Services that the journal says are ours."""
         return self._journal.keys
 
@@ -154,22 +159,21 @@ class Programmer:
     def _claim(self, wanted: Iterable[ServiceKey]) -> None:
         """Write down that these are ours, before the kernel has the first of them."""
         if self.programs:
-            self._write_journal(self.ours | set(wanted))
+            self._write_journal({*self.ours, *wanted})
 
     def _settle_journal(self, wanted: Iterable[ServiceKey]) -> None:
         """Forget services that are gone from the configuration and from the kernel."""
         if self.programs:
-            self._write_journal(set(wanted) | (self.ours & self.mirror.keys()))
+            self._write_journal({*wanted, *(at for at in self.ours if at in self.mirror)})
 
     def _write_journal(self, keys: set[ServiceKey]) -> None:
         try:
-            self._journal.write(keys)
+            self._journal.write(replace(self._journal.journal, keys=keys))
         except OSError as error:
             text = (
                 f"cannot write {self._journal.path}: {error.strerror}; a service that is removed from the configuration"
             )
             self._say("warning", f"{text} while fastha is down would stay in the kernel", "journal")
-            self._journal.keys = keys
 
     # ----------------------------------------------------------------------------------- all the time
 
@@ -322,9 +326,15 @@ class Programmer:
 
     # ---------------------------------------------------------------------------------------- stop
 
-    def release(self, now: Ns) -> None:
-        """Take all our services out of the kernel."""
+    def release(self, now: Ns, *, flush: bool = False) -> None:
+        """Take all our services out of the kernel; with `flush` everything that is in it (lvs_flush_on_stop)."""
         self._touched = {}
+        if flush:
+            try:
+                self.plane.flush()
+                self.mirror = {}
+            except OSError as error:
+                self._say("error", f"lvs_flush_on_stop: {error.strerror}; only our own services are removed", "")
         self._apply([Operation(Op.DELETE_SERVICE, at) for at in list(self.mirror)], now)
         self._settle_journal(())
 

@@ -73,6 +73,7 @@ class Options:
     detail: bool = False
     program: Program = FASTHA
     """The name we were called by."""
+    ignore_sigint: bool = False
     dump: bool = False
     """Write the data dump into the log once everything runs."""
     release_vrrp: bool = True
@@ -177,8 +178,11 @@ class Supervisor:
             self._log.write(ident, pid, level, text, wall)
 
     def _signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._told_to_end, number)
+        self._loop.add_signal_handler(signal.SIGTERM, self._told_to_end, signal.SIGTERM)
+        if self._options.ignore_sigint:
+            self._loop.add_signal_handler(signal.SIGINT, self.log, "debug", "SIGINT is not for us")
+        else:
+            self._loop.add_signal_handler(signal.SIGINT, self._told_to_end, signal.SIGINT)
         self._loop.add_signal_handler(signal.SIGHUP, self._told_to_reload)
         for asking, what in DUMPS.items():
             self._loop.add_signal_handler(asking, self._dumps.want, what)
@@ -366,12 +370,15 @@ class Supervisor:
                 self._write(self._child_ident(child.name), child.pid or 0, level, text, wall)
             case States():
                 self._states = merge_states(self._states, message)
+                self._children["checker"].send(message)
             case SnapshotPart(serial):
                 self._join.answered(child.name, serial, fds)
                 return
             case Ready(_, error):
                 if error:
                     self.log("error", f"{child.name}: {error}")
+                elif child.name == "checker":
+                    child.send(self._states)
                 self._tell_ready()
             case _:
                 self.log("warning", f"{child.name} sent {type(message).__name__}, which is not for me")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fastha.model.plan import Forwarding
-from fastha.model.table import Entry, Op, Operation, Refusal, Table
+from fastha.model.table import Entry, Op, Operation, Refusal, SyncDaemon, Table
 from fastha.system.netlink import AnswersLost, NetlinkSocket, Refused, generic_family
 from fastha.wire import ipvs as wire
 
@@ -107,8 +107,8 @@ class IpvsPlane:
         """See `model.table.Plane`."""
         return wire.decode_timeouts(self._socket.ask(self._family, wire.encode_get_timeouts()))
 
-    def read_daemons(self) -> list[wire.SyncDaemon]:
-        """The running halves of the connection synchronisation: none, one or both."""
+    def read_daemons(self) -> list[SyncDaemon]:
+        """See `model.table.Plane`."""
         return [wire.decode_daemon(each) for each in self._dumps.dump(self._family, wire.encode_get_daemons())]
 
     # ----------------------------------------------------------------------------------------- change
@@ -153,13 +153,12 @@ class IpvsPlane:
         """See `model.table.Plane`. OSError when the kernel refuses."""
         self._socket.do(self._family, wire.encode_flush())
 
-    def start_daemon(self, daemon: wire.SyncDaemon) -> None:
-        """Start one half of the connection synchronisation. OSError EEXIST when it runs already, ENODEV when there is
-        no such interface."""
+    def start_daemon(self, daemon: SyncDaemon) -> None:
+        """See `model.table.Plane`."""
         self._socket.do(self._family, wire.encode_start_daemon(daemon))
 
-    def stop_daemon(self, daemon: wire.SyncDaemon) -> None:
-        """OSError ESRCH when it does not run."""
+    def stop_daemon(self, daemon: SyncDaemon) -> None:
+        """See `model.table.Plane`."""
         # One that never got to run yet is stopped with EINTR, that is, without an answer (Linux 6.1).
         with contextlib.suppress(InterruptedError):
             self._socket.do(self._family, wire.encode_stop_daemon(daemon))

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -15,12 +17,39 @@ def exists(name: str) -> bool:
 
 def enter(name: str) -> None:
     """Go into the network namespace that `ip netns` calls `name`. OSError, saying which, when that cannot be."""
-    path = os.path.join(_DIR, name)
+    _enter_path(os.path.join(_DIR, name))
+
+
+def _enter_path(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(fd, _CLONE_NEWNET):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
+        _set(fd, path)
     finally:
         os.close(fd)
+
+
+def _set(fd: int, path: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+
+
+@contextmanager
+def inside(name: str | None) -> Iterator[None]:
+    """This thread in the network namespace `name` for a while; empty: that of process 1; None: where it is anyway.
+
+    What is opened meanwhile (sockets, /proc/net, /proc/sys/net) belongs to it for good. OSError when it cannot be.
+    """
+    if name is None:
+        yield
+        return
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _enter_path(os.path.join(_DIR, name) if name else "/proc/1/ns/net")
+        try:
+            yield
+        finally:
+            _set(home, "/proc/thread-self/ns/net")
+    finally:
+        os.close(home)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fastha.model.net import Family
-from fastha.model.table import Entry, Op, Operation, Refusal, ServiceKey, Table
+from fastha.model.table import Entry, Op, Operation, Refusal, ServiceKey, SyncDaemon, Table
 from fastha.system.netlink import NETLINK_NETFILTER, AnswersLost, NetlinkSocket
 from fastha.wire import netfilter, nftlisting
 from fastha.wire import nftables as wire
@@ -184,6 +184,17 @@ class NftablesPlane:
                 errno.EOPNOTSUPP,
                 "lvs_timeouts take IPVS; with nftables they are net.netfilter.nf_conntrack_{tcp,udp}_timeout*",
             )
+
+    def read_daemons(self) -> list[SyncDaemon]:
+        """See `model.table.Plane`; there are none."""
+        return []
+
+    def start_daemon(self, daemon: SyncDaemon) -> None:  # noqa: ARG002
+        """Not possible: OSError EOPNOTSUPP."""
+        raise OSError(errno.EOPNOTSUPP, "it takes IPVS; flows of nftables are copied by conntrackd")
+
+    def stop_daemon(self, daemon: SyncDaemon) -> None:
+        """See `model.table.Plane`; there are none."""
 
     def flush(self) -> None:
         """See `model.table.Plane`; our own table only, others are none of a load balancer's business."""

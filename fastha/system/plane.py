@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from fastha.lvs.quorum import service_keys
 from fastha.lvs.wanted import wanted_service
 from fastha.model.plan import CheckerPlan, PlaneChoice, RealServer, VirtualServer
-from fastha.model.table import Destination, Operation, Plane, Refusal, Table
+from fastha.model.table import Destination, Operation, Plane, Refusal, SyncDaemon, Table
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.nftables import NftablesPlane
 from fastha.wire.nftables import approximation, server_obstacle, service_obstacle
@@ -41,6 +41,16 @@ class NonePlane:
         return 0, 0, 0
 
     def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None:
+        """Nothing."""
+
+    def read_daemons(self) -> list[SyncDaemon]:
+        """None."""
+        return []
+
+    def start_daemon(self, daemon: SyncDaemon) -> None:
+        """Nothing."""
+
+    def stop_daemon(self, daemon: SyncDaemon) -> None:
         """Nothing."""
 
     def flush(self) -> None:

@@ -13,9 +13,9 @@ from struct import Struct, pack, unpack
 from struct import error as struct_error
 from typing import Final
 
-from fastha.model.net import Address, Family, packed, unpacked
+from fastha.model.net import Family, packed, unpacked
 from fastha.model.plan import Forwarding, Method, TunnelType
-from fastha.model.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey
+from fastha.model.table import Destination, DestinationKey, Op, Operation, Service, ServiceKey, SyncDaemon
 from fastha.wire.netlink import GENERIC_HEADER, attribute, attributes, generic
 
 FAMILY_NAME: Final = "IPVS"
@@ -110,19 +110,6 @@ _FAMILY_HEADER: Final = _header(2, _D_FAMILY)
 _PADDED_FAMILY_HEADER: Final = b"\0\0" + _FAMILY_HEADER
 _DEST_NEST: Final = _header(_DEST_FULL.size - 4, _DEST)
 _DEST_KEY_NEST: Final = _header(_DEST_KEY.size - 4, _DEST)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncDaemon:
-    """One half of the connection synchronisation (lvs_sync_daemon). What is None or 0 is left to the kernel."""
-
-    master: bool
-    interface: str = ""
-    syncid: int = 0
-    maxlen: int = 0
-    group: Address | None = None
-    port: int = 0
-    ttl: int = 0
 
 
 @dataclass(frozen=True, slots=True)

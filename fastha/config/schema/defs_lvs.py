@@ -61,8 +61,6 @@ LVS = (
             default="off",
             effect=effect,
             store="lvs_flush_on_stop",
-            status=PENDING,
-            pending="at stop exactly our own services are removed, in one batch",
             example=name,
         )
         for name, effect in (
@@ -82,9 +80,6 @@ LVS = (
         default="off",
         effect="Copies IPVS connections to the other director, following an instance's state.",
         repeat=Repeat.FIRST,
-        status=PENDING,
-        pending="connections are not synchronised between directors",
-        loud=True,
         example="lvs_sync_daemon eth1 VI_1",
     ),
     Word(

@@ -44,9 +44,6 @@ ROOT_WORDS = (
         effect="Network namespace whose IPVS table is used; without a name the initial one.",
         reload=START,
         repeat=Repeat.FIRST,
-        status=PENDING,
-        pending="the IPVS table of the daemon's own namespace is used",
-        loud=True,
         example="net_namespace_ipvs lvs",
     ),
     Word(

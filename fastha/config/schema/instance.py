@@ -22,7 +22,6 @@ PENDING = Status.PENDING
 IDENTITY = Reload.IDENTITY
 SECONDS = Integer(0, 4294, "SECONDS", strict=False)
 COUNT = Integer(0, UINT, "COUNT", strict=False, raise_zero_to=1)
-NO_VMAC = "the virtual router uses the interface's own MAC address, as without the word"
 
 
 def _garp(name: str, arguments: Integer, effect: str, example: str) -> Word:
@@ -297,9 +296,6 @@ WIRE = (
         default="off",
         effect="Runs the instance on an interface of its own with the virtual router's MAC address.",
         reload=IDENTITY,
-        status=PENDING,
-        pending=NO_VMAC,
-        loud=True,
         example="use_vmac vrrp.51",
     ),
     Word(
@@ -307,9 +303,6 @@ WIRE = (
         default="off",
         effect="The same for addresses on other interfaces.",
         reload=IDENTITY,
-        status=PENDING,
-        pending=NO_VMAC,
-        loud=True,
         example="use_vmac_addr",
     ),
     Word(
@@ -317,8 +310,6 @@ WIRE = (
         default="off",
         effect="Adverts leave by the interface underneath the virtual MAC one.",
         reload=IDENTITY,
-        status=PENDING,
-        pending="without virtual MAC interfaces adverts leave there anyway",
         example="vmac_xmit_base",
     ),
     Word(
@@ -327,17 +318,12 @@ WIRE = (
         default="off",
         effect="Runs the instance on an ipvlan interface of its own.",
         reload=IDENTITY,
-        status=PENDING,
-        pending="the instance runs on the interface itself",
-        loud=True,
         example="use_ipvlan",
     ),
     Word(
         name="promote_secondaries",
         default="off",
         effect="Sets promote_secondaries on the interface while running: removing one address keeps the others.",
-        status=PENDING,
-        pending="the interface's setting stays as it is",
         example="promote_secondaries",
     ),
     Word(
@@ -427,9 +413,6 @@ NOTIFIES = (
         default="none",
         effect="Older form of lvs_sync_daemon in global_defs.",
         deprecated="lvs_sync_daemon in global_defs",
-        status=PENDING,
-        pending="connections are not synchronised between directors",
-        loud=True,
         example="lvs_sync_daemon_interface eth1",
     ),
     _garp("garp_master_delay", SECONDS, "Time to the second round of gratuitous ARP after becoming master.", "5"),

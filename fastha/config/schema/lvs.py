@@ -10,7 +10,6 @@ SCHEDULERS = (
     "rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos",
 )  # fmt: skip
 METHOD = "NAT | DR | TUN [type ipip | type gue port N | type gre] [nocsum|csum|remcsum]"
-NO_SNMP = "there is no SNMP agent yet"
 
 
 def inherited(above: str) -> tuple[Word, ...]:
@@ -171,9 +170,7 @@ VIRTUAL_SERVER = Block(
             name="snmp_name",
             arguments=Text("NAME", further="error"),
             default="none",
-            effect="Name shown over SNMP.",
-            status=PENDING,
-            pending=NO_SNMP,
+            effect="Name in the status beside its own, as SNMP managers know it.",
             example="snmp_name web",
         ),
         Word(
@@ -342,9 +339,7 @@ REAL_SERVER = Block(
             name="snmp_name",
             arguments=Text("NAME", further="error"),
             default="none",
-            effect="Name shown over SNMP.",
-            status=PENDING,
-            pending=NO_SNMP,
+            effect="Name in the status beside its own, as SNMP managers know it.",
             example="snmp_name web1",
         ),
         *(

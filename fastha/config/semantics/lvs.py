@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
+from fastha.config.diagnostics import closest
 from fastha.config.lines import GroupEntry
 from fastha.config.schema.servers import ServerAddress, VirtualKey
 from fastha.config.semantics.checkers import CheckerReader, client_tls
@@ -15,12 +17,14 @@ from fastha.model.net import Address, Family, family_of
 from fastha.model.plan import (
     CheckerPlan,
     Command,
+    FlushOnStop,
     Forwarding,
     Method,
     Notifies,
     PlaneChoice,
     RealServer,
     ServiceEntry,
+    SyncSettings,
     VirtualServer,
 )
 
@@ -75,6 +79,9 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             lvs_plane=PlaneChoice(defs.get("lvs_plane", "auto")),
             lvs_flush=defs.has("lvs_flush"),
             lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
+            lvs_flush_on_stop=FlushOnStop(defs.get("lvs_flush_on_stop", "")),
+            sync_daemon=_sync_daemon(ctx),
+            net_namespace_ipvs=ctx.root.maybe("net_namespace_ipvs"),
             close_rst=defs.get("checker_close", "fin") == "rst",
             tls=client_tls(ctx),
             rs_init_notifies=defs.get("rs_init_notifies", False),
@@ -82,6 +89,44 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             process=process_settings(ctx, "checker", "keepalived_lvs"),
         ),
         notifies,
+    )
+
+
+def _sync_daemon(ctx: Context) -> SyncSettings | None:
+    """lvs_sync_daemon, else the older word in an instance. One that follows an instance that is not there is none."""
+    options: dict[str, Any] | None = ctx.defs.maybe("lvs_sync_daemon")
+    instances = {node.header: node for node in ctx.root.blocks("vrrp_instance")}
+    for name, node in instances.items():
+        interface: str | None = node.maybe("lvs_sync_daemon_interface")
+        if interface is None:
+            continue
+        if options is not None:
+            ctx.error(
+                f"{name}: there is a sync daemon already; lvs_sync_daemon_interface is ignored",
+                node.line_of("lvs_sync_daemon_interface"),
+            )
+            continue
+        options = {"interface": interface, "inst": (name, 0)}
+    if options is None:
+        return None
+    name, at = options.get("inst", ("", 0))
+    if name and name not in instances:
+        ctx.report.note(
+            f"lvs_sync_daemon: there is no vrrp_instance '{name}'; it is ignored",
+            ctx.defs.line_of("lvs_sync_daemon"),
+            at,
+            suggestion=closest(name, instances),
+        )
+        return None
+    own: int = instances[name].get("virtual_router_id", 0) if name else 0
+    return SyncSettings(
+        interface=options["interface"],
+        instance=name,
+        syncid=options.get("id", own),
+        maxlen=options.get("maxlen", 0),
+        port=options.get("port", 0),
+        ttl=options.get("ttl", 0),
+        group=options.get("group"),
     )
 
 
@@ -246,6 +291,7 @@ class _Service:
             omega=node.has("omega"),
             ha_suspend=self._ha_suspend(),
             smtp_alert=node.get("smtp_alert", self._alert(default=False)),
+            snmp_name=node.get("snmp_name", ""),
             sorry_server=self._sorry_server(method, servers),
             sorry_server_inhibit=node.has("sorry_server_inhibit"),
             real_servers=tuple(servers),
@@ -383,6 +429,7 @@ class _Service:
                     uthreshold=rs.get("uthreshold", 0),
                     lthreshold=rs.get("lthreshold", 0),
                     smtp_alert=rs.get("smtp_alert", alert),
+                    snmp_name=rs.get("snmp_name", ""),
                     checkers=self.reader.read(rs, node, written.address, port or self._only_port(), name),
                 )
             )

@@ -1,6 +1,5 @@
-"""What is not yet in effect is judged all the same: BFD sessions, virtual MAC names, ARP groups, the sync daemon."""
+"""What is not yet in effect is judged all the same: BFD sessions, virtual MAC names, ARP groups."""
 
-from fastha.config.diagnostics import closest
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.process import affinity
 from fastha.config.tree import Node
@@ -22,8 +21,6 @@ def check_pending(ctx: Context) -> None:
     for node in ctx.root.blocks("linkbeat_interfaces"):
         for item in node.items:
             ctx.polled_interface(item.name, "linkbeat_interfaces", item.line)
-    _vmac_names(ctx)
-    _sync_daemon(ctx)
     _directories(ctx)
     affinity(ctx, "bfd")
     group = ctx.defs.maybe("vrrp_mcast_group6")
@@ -46,42 +43,3 @@ def _directories(ctx: Context) -> None:
     directory: str | None = ctx.defs.maybe("config_save_dir")
     if directory is not None and ctx.host.stat(directory.rstrip("/").rpartition("/")[0] or "/") is None:
         ctx.error(f"config_save_dir {directory} cannot be made", ctx.defs.line_of("config_save_dir"), 1)
-
-
-def _vmac_names(ctx: Context) -> None:
-    used: dict[str, str] = {}
-    for node in ctx.root.blocks("vrrp_instance"):
-        word = "use_vmac" if node.has("use_vmac") else "use_ipvlan"
-        options = node.maybe(word)
-        if options is None:
-            continue
-        line = node.line_of(word)
-        name = options.get("name")
-        if name in used:
-            ctx.error(f"{node.header}: {used[name]} already uses the name {name}; it is ignored", line)
-        if name is not None:
-            used.setdefault(name, node.header)
-        if node.has("promote_secondaries"):
-            ctx.error(
-                f"{node.header}: promote_secondaries is always set with an interface of its own; it is ignored",
-                node.line_of("promote_secondaries"),
-            )
-        first = next(iter(node.entries("virtual_ipaddress")), None)
-        addressed = "address" in options or node.has("source")
-        if word == "use_ipvlan" and not addressed and (first is None or first.family == 4):
-            ctx.error(f"{node.header}: use_ipvlan needs an address of its own for IPv4", line)
-
-
-def _sync_daemon(ctx: Context) -> None:
-    options = ctx.defs.maybe("lvs_sync_daemon")
-    if options is None or "inst" not in options:
-        return
-    name, at = options["inst"]
-    known = {node.header for node in ctx.root.blocks("vrrp_instance")}
-    if name not in known:
-        ctx.report.note(
-            f"lvs_sync_daemon: there is no vrrp_instance '{name}'; it is ignored",
-            ctx.defs.line_of("lvs_sync_daemon"),
-            at,
-            suggestion=closest(name, known),
-        )

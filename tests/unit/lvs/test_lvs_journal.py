@@ -1,6 +1,6 @@
 """The journal of our services."""
 
-from fastha.lvs.journal import decode_journal, encode_journal
+from fastha.lvs.journal import Journal, decode_journal, encode_journal
 from fastha.model.net import Address
 from fastha.model.table import ServiceKey
 
@@ -13,19 +13,21 @@ KEYS = {
 
 
 def test_round_trip_in_a_stable_order() -> None:
-    data = encode_journal(KEYS)
-    assert decode_journal(data) == (KEYS, 0)
-    assert encode_journal(sorted(KEYS, reverse=True)) == data
+    journal = Journal(KEYS, (900, 120, 300), True)
+    data = encode_journal(journal)
+    assert decode_journal(data) == (journal, 0)
+    assert encode_journal(Journal(sorted(KEYS, reverse=True), (900, 120, 300), True)) == data
 
 
 def test_an_empty_journal() -> None:
-    assert decode_journal(encode_journal([])) == (set(), 0)
-    assert decode_journal(b"") == (set(), 0)
+    assert decode_journal(encode_journal(Journal())) == (Journal(set()), 0)
+    assert decode_journal(b"") == (Journal(set()), 0)
+    assert not Journal()
 
 
 def test_damaged_lines_are_counted_and_the_rest_is_used() -> None:
     bad = b"5 tcp 10.0.0.1 80\n4 tcp fd00::1 80\n4 tcp 10.0.0.1\n4 mark 0\n4 x 10.0.0.1 80\n"
-    bad += b"\xff\xfe\n4 tcp 10.0.0.1 99999\n4\n"
-    keys, count = decode_journal(bad + encode_journal(KEYS))
-    assert keys == KEYS
-    assert count == 8
+    bad += b"\xff\xfe\n4 tcp 10.0.0.1 99999\n4\ntimeouts 1 2\ntimeouts 1 2 -3\nsync on\n"
+    journal, count = decode_journal(bad + encode_journal(Journal(KEYS)))
+    assert journal == Journal(KEYS)
+    assert count == 11

@@ -99,7 +99,7 @@ class Bench:
 
     def journalled(self) -> set[ServiceKey]:
         path = Path(self.journal.path)
-        return decode_journal(path.read_bytes())[0] if path.exists() else set()
+        return set(decode_journal(path.read_bytes())[0].keys) if path.exists() else set()
 
 
 @pytest.fixture
