@@ -2,18 +2,20 @@
 
 import difflib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import PurePath
 from typing import Any, Final
 
 from fastha import __version__
+from fastha.cli.letters import SIGNALS
 from fastha.cli.options import COMMANDS, daemon_parser
+from fastha.process.program import FASTHA, KEEPALIVED
 
+NO_CONFIGURATION: Final = 6
 _TEST: Final = "--config-test=-"
-_SIGNALS: Final = {"STOP": signal.SIGTERM, "RELOAD": signal.SIGHUP}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names in a configuration may be any bytes
     called, *words = sys.argv if argv is None else ["fastha", *argv]
+    if PurePath(called).name == "keepalived":
+        return _as_keepalived(words)
     if words and words[0] in COMMANDS:
         return _command(words[0], words[1:])
     parser = daemon_parser("fastha" if called.endswith("__main__.py") else called)
@@ -32,13 +36,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fastha {__version__}", file=sys.stderr)
         return 0
     if options.signum is not None:
-        if options.signum not in _SIGNALS:
-            parser.error(f"--signum: there are {', '.join(_SIGNALS)}")
-        print(int(_SIGNALS[options.signum]))
+        if options.signum not in SIGNALS:
+            parser.error(f"--signum: there are {', '.join(SIGNALS)}")
+        print(int(SIGNALS[options.signum]))
         return 0
     if options.config_test is not None:
         return int(_import("configtest").config_test(options))
-    return int(_import("daemon").run(options))
+    return int(_import("daemon").run(options, FASTHA))
+
+
+def _as_keepalived(words: Sequence[str]) -> int:
+    """Called by that name: a symbolic link."""
+    keepalived = _import("keepalived")
+    try:
+        options = keepalived.parse(words)
+    except keepalived.WrongError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.help or options.version:
+        print(keepalived.usage("keepalived") if options.help else keepalived.version(), file=sys.stderr)
+        return 0
+    if options.signum is not None:
+        print(int(SIGNALS[options.signum]))
+        return 0
+    if options.config_test is not None:
+        return int(_import("configtest").config_test(options))
+    if not os.path.exists(options.config):
+        print(f"{options.config}: no configuration file", file=sys.stderr)
+        return NO_CONFIGURATION
+    if not options.dont_fork:
+        keepalived.into_background()
+    return int(_import("daemon").run(options, KEEPALIVED))
 
 
 def _command(name: str, words: Sequence[str]) -> int:

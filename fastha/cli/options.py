@@ -1,9 +1,10 @@
-"""The daemon's command line: keepalived's letters, and a few words of our own."""
+"""The daemon's command line under the name fastha: keepalived's letters, and a few words of our own."""
 
 import argparse
 from pathlib import PurePath
 from typing import Final, NoReturn
 
+from fastha.cli.letters import LOG_FILE, OPTIONS, SIGNALS, Takes
 from fastha.model.plan import PlaneChoice
 
 DEFAULT_CONFIG: Final = "/etc/keepalived/keepalived.conf"
@@ -17,7 +18,16 @@ COMMANDS: Final = {
     "completion": "print completion for a shell",
     "lab": "a small cluster in network namespaces, to look at",
 }
+DAEMON: Final = 3
+"""syslog's number of the usual facility."""
 _FACILITIES: Final = {"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7}
+
+
+class _Note(argparse.Action):
+    """An option whose argument does not matter."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, _values: object, _option: object = None) -> None:
+        namespace.notes = [*(namespace.notes or []), self.const]
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,9 +60,8 @@ def _octal(text: str) -> int:
 
 
 def daemon_parser(called: str) -> Parser:
-    """For the program called `called`: as `keepalived`, `-c` names the checker's pid file, as it always did."""
+    """For the program called `called`; under the name keepalived `cli.keepalived` reads the command line."""
     name = PurePath(called).name
-    as_keepalived = name == "keepalived"
     commands = "\n".join(f"  {word:10} {text}" for word, text in COMMANDS.items())
     parser = Parser(
         prog=name,
@@ -61,9 +70,15 @@ def daemon_parser(called: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    config = ["-f", "--use-file"] if as_keepalived else ["-c", "-f", "--use-file", "--config"]
     parser.add_argument(
-        *config, dest="config", metavar="FILE", default=DEFAULT_CONFIG, help="configuration (default %(default)s)"
+        "-c",
+        "-f",
+        "--use-file",
+        "--config",
+        dest="config",
+        metavar="FILE",
+        default=DEFAULT_CONFIG,
+        help="configuration (default %(default)s)",
     )
     parser.add_argument(
         "-t",
@@ -87,12 +102,23 @@ def daemon_parser(called: str) -> Parser:
     parser.add_argument("-n", "--dont-fork", action="store_true", help="stay in the foreground (it always does)")
     log = parser.add_argument_group("log")
     log.add_argument("-l", "--log-console", action="store_true", help="log to stderr, whatever else there is")
+    log.add_argument(
+        "-g", "--log-file", nargs="?", const=LOG_FILE, metavar="FILE", help=f"log to a file too (usual {LOG_FILE})"
+    )
+    log.add_argument("-d", "--dump-conf", action="store_true", help="write the data dump into the log at the start")
     log.add_argument("-D", "--log-detail", action="store_true", help="log more")
     log.add_argument("-G", "--no-syslog", action="store_true", help="do not log to syslog")
-    log.add_argument("-S", "--log-facility", type=facility, default=3, metavar="NAME", help="0-7, local3, daemon, ...")
+    log.add_argument(
+        "-S", "--log-facility", type=facility, default=DAEMON, metavar="NAME", help="0-7, local3, daemon, ..."
+    )
     end = parser.add_argument_group("children and the end")
     end.add_argument("-V", "--dont-release-vrrp", action="store_true", help="leave virtual addresses at the end")
     end.add_argument("-I", "--dont-release-ipvs", action="store_true", help="leave virtual servers at the end")
+    end.add_argument("--ignore-sigint", action="store_true", help="do not end on SIGINT")
+    end.add_argument("-m", "--core-dump", action="store_true", help="let a crash leave a core file")
+    end.add_argument(
+        "-M", "--core-dump-pattern", nargs="?", const="core", metavar="PATTERN", help="and set kernel.core_pattern"
+    )
     end.add_argument("-R", "--dont-respawn", action="store_true", help="end when a child ends")
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -102,9 +128,21 @@ def daemon_parser(called: str) -> Parser:
     )
     files.add_argument("-p", "--pid", metavar="FILE", help="pid file of the supervisor")
     files.add_argument("-r", "--vrrp_pid", metavar="FILE", help="pid file of the vrrp process")
-    checkers_pid = ["-c", "--checkers_pid"] if as_keepalived else ["--checkers_pid"]
-    files.add_argument(*checkers_pid, metavar="FILE", help="pid file of the checker")
+    files.add_argument("--checkers_pid", metavar="FILE", help="pid file of the checker")
     files.add_argument("-u", "--umask", type=_octal, metavar="MODE", help="octal, for files made by us and by scripts")
-    parser.add_argument("--signum", metavar="NAME", help="print the number of the signal for STOP or RELOAD, and end")
+    parser.add_argument(
+        "--signum", metavar="NAME", help=f"print the number of the signal for {', '.join(SIGNALS)}, and end"
+    )
     parser.add_argument("-v", "--version", action="store_true", help="print the version and end")
+    known = {name for action in parser._actions for name in action.option_strings}  # noqa: SLF001 - argparse has no other way
+    for option in OPTIONS:
+        if option.idle and f"--{option.name}" not in known:
+            names = [f"--{option.name}", *([f"-{option.letter}"] if option.letter else [])]
+            parser.add_argument(
+                *names,
+                action="append_const" if option.takes is Takes.NOTHING else _Note,
+                dest="notes",
+                const=option.note,
+                help=argparse.SUPPRESS,
+            )
     return parser

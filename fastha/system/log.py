@@ -66,7 +66,11 @@ class Log:
     """Writes lines, from a thread of its own: a full pipe or a slow terminal delays nothing. `lost` counts what did not
     fit into the queue of `depth` lines."""
 
-    def __init__(self, *, console: bool, syslog: bool, facility: int = 3, depth: int = 20000) -> None:
+    def __init__(
+        self, *, console: bool, syslog: bool, facility: int = 3, depth: int = 20000, path: str | None = None
+    ) -> None:
+        """`path`: a file that gets every line too. OSError when it cannot be opened."""
+        self._file: TextIO | None = open(path, "a", encoding="utf-8", errors="backslashreplace") if path else None  # noqa: SIM115
         self._console: TextIO | None = sys.stderr if console else None  # it writes backslashes for what is no text
         self._syslog = Syslog(facility) if syslog else None
         self._queue: deque[tuple[str, int, str, str, float]] = deque()
@@ -111,14 +115,24 @@ class Log:
                 self._console.flush()
             except (OSError, ValueError):
                 self.lost += 1
+        if self._file is not None:
+            try:
+                self._file.write(_dated(ident, pid, level, line, wall))
+                self._file.flush()
+            except OSError:
+                self.lost += 1
         if self._syslog is not None and not self._syslog.send(ident, pid, level, line, wall):
             self.lost += 1
 
     def _console_line(self, ident: str, pid: int, level: str, line: str, wall: float) -> str:
         if self._journal:
             return f"<{LEVELS[level]}>{ident}[{pid}]: {line}\n"
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
-        return f"{stamp}.{int(wall * 1000) % 1000:03d} {ident}[{pid}] {level}: {line}\n"
+        return _dated(ident, pid, level, line, wall)
+
+
+def _dated(ident: str, pid: int, level: str, line: str, wall: float) -> str:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+    return f"{stamp}.{int(wall * 1000) % 1000:03d} {ident}[{pid}] {level}: {line}\n"
 
 
 class Syslog:
