@@ -17,8 +17,8 @@ from fastha.config.load import load
 from fastha.config.schema.entry import Status
 from fastha.config.schema.tables import BLOCKS
 from fastha.system.host import SystemHost
-from tests.compat.test_config_verdicts import RECORDED_WITH, keepalived_version
 from tests.config_contexts import statement
+from tests.corpus_files import why_not
 
 pytestmark = pytest.mark.compat
 
@@ -73,10 +73,8 @@ def cases() -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.timeout(900)
 def test_arguments(tmp_path: Path, soak: bool) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a network namespace")
-    if keepalived_version() != RECORDED_WITH:
-        pytest.skip(f"needs keepalived {RECORDED_WITH}, whose differences from newer ones are known")
+    if problem := why_not():
+        pytest.skip(problem)
     chosen = list(cases())
     if not soak:
         chosen = random.Random(SEED).sample(chosen, SAMPLE)

@@ -6,10 +6,11 @@ import pytest
 
 from fastha.cli.main import main
 from fastha.config.schema.tables import entries
-from tests.compat.test_config_verdicts import ALL, PROGRAMS, Probe
+from tests.compat.test_config_verdicts import ALL, Probe
 from tests.config_contexts import CONTEXTS, statement
 from tests.config_dump import SCHEMA, assert_round_trip, data_of, dumped, violations
 from tests.config_machine import GOOD_INSTANCE, Machine
+from tests.corpus_files import PROGRAMS
 
 
 def body(extra: str) -> list[str]:
