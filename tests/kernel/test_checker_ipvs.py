@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fastha.model.plan import CheckerPlan, PlaneChoice
+from fastha.model.net import Address
+from fastha.model.plan import CheckerPlan, FlushOnStop, PlaneChoice, ServiceEntry, SyncSettings
+from fastha.process.messages import States
 from fastha.system.ipvs import IpvsPlane
 from tests.checker_driver import CheckerProcess, Web, plan_of, server
 
@@ -125,3 +128,104 @@ def test_lvs_timeouts_are_restored(webs: tuple[Web, Web], ipvs: IpvsPlane, tmp_p
         assert ipvs.read_timeouts() == (own[0], 22, 33)
         checker.stop()
     assert ipvs.read_timeouts() == own
+
+
+def test_timeouts_are_restored_after_a_crash(webs: tuple[Web, Web], ipvs: IpvsPlane, tmp_path: Path) -> None:
+    own = ipvs.read_timeouts()
+    with CheckerProcess(config(webs, lvs_timeouts=(111, 0, 33)), tmp_path) as checker:
+        checker.kill()
+    assert ipvs.read_timeouts() == (111, own[1], 33)
+    with CheckerProcess(config(webs, lvs_timeouts=(0, 22, 0)), tmp_path) as checker:
+        assert ipvs.read_timeouts() == (own[0], 22, own[2])
+        checker.stop()
+    assert ipvs.read_timeouts() == own
+
+
+def test_a_group_is_a_service_for_each_entry(webs: tuple[Web, Web], tmp_path: Path) -> None:
+    """One checker takes a server out of every service; entries come and go with a reload."""
+    one, two = webs
+
+    def grouped(*entries: ServiceEntry) -> CheckerPlan:
+        (single,) = config(webs).virtual_servers
+        group = replace(single, name="[g]:0", address=None, port=0, group="g", entries=entries)
+        return replace(config(webs), virtual_servers=(group,))
+
+    def lines(service: str, *servers: str) -> set[str]:
+        option = "-f" if service.isdecimal() else "-t"
+        return {f"-A {option} {service} -s rr", *(f"-a {option} {service} -r {each} -m -w 1" for each in servers)}
+
+    first, second = f"127.0.0.1:{one.port}", f"127.0.0.2:{two.port}"
+    entries = (
+        ServiceEntry(address=Address("127.9.8.255"), port=80),
+        ServiceEntry(address=Address("127.9.9.0"), port=81),
+        ServiceEntry(fwmark=7),
+    )
+    with CheckerProcess(grouped(*entries), tmp_path) as checker:
+        services = ("127.9.8.255:80", "127.9.9.0:81", "7")
+        assert set(table()) == {FOREIGN}.union(*(lines(each, first, second) for each in services))
+        one.close()
+        left = {FOREIGN}.union(*(lines(each, second) for each in services))
+        checker.until(lambda: set(table()) == left)
+        assert [line for line in checker.told() if line.startswith("RS")] == [
+            f"RS [127.0.0.1]:tcp:{one.port} [g]:0 DOWN"
+        ]
+        before = checker.snapshot().counters["plane_writes"]
+        assert checker.plan(grouped(*entries[1:], ServiceEntry(fwmark=8))).error == ""
+        assert set(table()) == {FOREIGN}.union(*(lines(each, second) for each in ("127.9.9.0:81", "7", "8")))
+        assert checker.snapshot().counters["plane_writes"] == before + 3
+        assert checker.stop() == 0
+    assert table() == [FOREIGN]
+
+
+def running(ipvs: IpvsPlane) -> list[tuple[bool, str, int]]:
+    return sorted((each.master, each.interface, each.syncid) for each in ipvs.read_daemons())
+
+
+def test_the_sync_daemon_follows_its_instance(webs: tuple[Web, Web], ipvs: IpvsPlane, tmp_path: Path) -> None:
+    settings = SyncSettings(interface="lo", instance="VI", syncid=51)
+    with CheckerProcess(config(webs, sync_daemon=settings), tmp_path) as checker:
+        checker.say(States({}))
+        checker.until(lambda: running(ipvs) == [(False, "lo", 51)])
+        checker.say(States({"VI": "MASTER"}))
+        checker.until(lambda: running(ipvs) == [(True, "lo", 51)])
+        assert checker.snapshot().sync_daemon == ("master",)
+        assert checker.plan(config(webs, sync_daemon=replace(settings, syncid=52))).error == ""
+        assert running(ipvs) == [(True, "lo", 52)]
+        checker.kill()
+    assert running(ipvs) == [(True, "lo", 52)], "it goes on without us"
+    with CheckerProcess(config(webs), tmp_path) as checker:
+        assert running(ipvs) == []
+        checker.stop()
+
+
+def test_both_halves_without_an_instance(webs: tuple[Web, Web], ipvs: IpvsPlane, tmp_path: Path) -> None:
+    with CheckerProcess(config(webs, sync_daemon=SyncSettings(interface="lo", maxlen=1000)), tmp_path) as checker:
+        assert running(ipvs) == [(False, "lo", 0), (True, "lo", 0)]
+        assert checker.stop() == 0
+    assert running(ipvs) == []
+
+
+def test_flush_on_stop_empties_the_whole_table(webs: tuple[Web, Web], tmp_path: Path) -> None:
+    """4.11: and nothing is told of real servers."""
+    (service,) = config(webs).virtual_servers
+    plan = replace(config(webs), virtual_servers=(replace(service, omega=True),), lvs_flush_on_stop=FlushOnStop.ALL)
+    with CheckerProcess(plan, tmp_path) as checker:
+        assert checker.stop() == 0
+        assert [line for line in checker.told() if line.endswith("DOWN")] == ["VS [127.9.9.9]:tcp:80 DOWN"]
+    assert table() == []
+
+
+def test_a_namespace_of_its_own_for_ipvs(webs: tuple[Web, Web], tmp_path: Path) -> None:
+    """The checks run where the process is; only the table is in the other namespace."""
+    name = f"fhk{os.getpid()}-ipvs"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+    try:
+        with CheckerProcess(config(webs, net_namespace_ipvs=name), tmp_path) as checker:
+            assert table() == [FOREIGN]
+            command = ["ip", "netns", "exec", name, "ipvsadm", "-Sn"]
+            there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+            assert set(there) == {SERVICE, line(webs[0], 1), line(webs[1], 2)}
+            assert checker.stop() == 0
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
