@@ -136,6 +136,12 @@ def _checker(checker: CheckerSnapshot, now: float) -> Iterator[Table]:
     if checker.plane_note:
         head.notes.append(Cell(checker.plane_note, DULL))
     head.notes += [Cell(f"refused by the kernel: {text}", BAD) for text in checker.refusals]
+    head.notes += [Cell(f"in the way: {text}", BAD) for text in checker.warnings]
+    if checker.sync_daemon:
+        head.notes.append(Cell(f"connections are synchronised: {' and '.join(checker.sync_daemon)}"))
+    if checker.host and checker.plane != "none":
+        head.notes.append(Cell(f"host: {', '.join(f'{name} {value}' for name, value in checker.host.items())}"))
+    head.notes += [Cell(f"left alone: {text}") for text in checker.not_understood]
     if checker.foreign_services:
         head.notes.append(Cell(f"not ours, left alone: {', '.join(checker.foreign_services)}"))
     head.notes.append(Cell(f"checks started late by: {_histogram(checker.lateness)}"))
@@ -153,6 +159,11 @@ def _service(service: VirtualServerSnapshot, now: float) -> Table:
         ("server", "state", "weight", "kernel", "active", "inactive", "check", "result", "since", "last", "late"),
     )
     text = f"quorum {quorum} {state}, weight alive {service.weight_alive}"
+    if service.services:
+        text += f", {len(service.services)} services: {', '.join(service.services[:3])}"
+        text += ", ..." if len(service.services) > 3 else ""
+    if service.snmp_name:
+        text += f", SNMP name {service.snmp_name}"
     if not service.programmed:
         text += ", not in the kernel"
     if service.sorry_server is not None:

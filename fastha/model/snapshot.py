@@ -152,6 +152,10 @@ class CheckerSnapshot:
     """Services in the kernel that are not ours; left alone."""
     not_understood: tuple[str, ...] = ()
     """Why there is more in the kernel than this program has words for; left alone too."""
+    host: dict[str, int] = field(default_factory=dict)
+    """Settings of the host that matter to the plane, by their sysctl names."""
+    warnings: tuple[str, ...] = ()
+    """Which of them defeat the configuration, and how."""
     sync_daemon: tuple[str, ...] = ()
     """The halves of the connection synchronisation that run: `master`, `backup`."""
     refusals: tuple[str, ...] = ()

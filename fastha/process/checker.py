@@ -19,6 +19,7 @@ from fastha.checks.actions import Probe, RunScript
 from fastha.checks.recipes import Kind, ProbeOrder, Report, Verdict
 from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
+from fastha.lvs.surroundings import SETTINGS, warnings
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FlushOnStop, RealServer
 from fastha.model.snapshot import CheckerSnapshot
@@ -46,6 +47,7 @@ from fastha.system.ping import allow_ping, restore_ping
 from fastha.system.plane import open_plane
 from fastha.system.proctitle import set_comm
 from fastha.system.scheduling import apply_settings
+from fastha.system.sysctl import read_numbers
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,6 +56,8 @@ TICK: Final = 1.0
 """Seconds between looks at the kernel's table and at refusals."""
 LOST_EVERY: Final = 5
 """Ticks between looks for lost targets."""
+HOST_EVERY: Final = 60
+"""Ticks between looks at the settings of the host."""
 AT_ONCE: Final = 256
 """So many lost targets are probed at once; more (the machine stood still) are spread over their interval."""
 SILENT_ENGINE: Final = 10 * S
@@ -79,6 +83,7 @@ class CheckerWork:
         self._lost = 0
         """Targets that had to be ordered anew because nobody probed them."""
         self._local_errors = 0
+        self._warned: list[str] = []
         self._runner_knows = False
         self._states: dict[str, str] | None = None
         """Of VRRP instances, as the supervisor tells them."""
@@ -110,6 +115,7 @@ class CheckerWork:
         self._allow_ping(plan)
         self._enact(now)
         self._say_size()
+        self._warn_of_host()
         self._timer = self._loop.call_later(TICK, self._tick)
         gc.collect()
         gc.freeze()
@@ -134,6 +140,7 @@ class CheckerWork:
             self._schedule(plan)
         self._enact(now)
         self._say_size()
+        self._warn_of_host()
         gc.unfreeze()
         gc.collect()
         gc.freeze()
@@ -221,6 +228,26 @@ class CheckerWork:
         self._set_extras(self.director.plan, now)
         self.programmer.install(self.director.services, table, now)
 
+    def _host(self) -> dict[str, int]:
+        """The settings around the plane."""
+        try:
+            with netns.inside(self.director.plan.net_namespace_ipvs):
+                return read_numbers(SETTINGS)
+        except OSError as error:
+            self._child.log("error", f"settings of the host cannot be read: {error}", "host")
+            return {}
+
+    def _warn_of_host(self) -> None:
+        """Say what is in the way, once for as long as it is."""
+        plan = self.director.plan
+        if not self.programmer.programs or not plan.virtual_servers:
+            return
+        found = warnings(plan.virtual_servers, self._host(), self.programmer.plane.name)
+        for text in found:
+            if text not in self._warned:
+                self._child.log("warning", text)
+        self._warned = found
+
     def _set_extras(self, plan: CheckerPlan, now: Ns) -> None:
         """Timeouts and synchronisation of a plane just opened."""
         self.extras = IpvsExtras(self.programmer.plane, self._journal, self._child.log)
@@ -244,6 +271,8 @@ class CheckerWork:
         self._timer = self._loop.call_later(TICK, self._tick)
         now = clock.monotonic()
         self._ticks += 1
+        if self._ticks % HOST_EVERY == 0:
+            self._warn_of_host()
         if self._ticks % LOST_EVERY == 0:
             self._find_lost(now)
             self._tell_local_errors()
@@ -394,6 +423,7 @@ class CheckerWork:
     def snapshot(self) -> CheckerSnapshot:
         core, programmer = self.director.core, self.programmer
         kernel = programmer.kernel()
+        host = self._host()
         describer = Describer(core, self.engine.last, clock.wall() - clock.monotonic() / S)
         counters = {
             **self.engine.stats(),
@@ -412,6 +442,8 @@ class CheckerWork:
             foreign_services=tuple(str(key) for key in programmer.foreign),
             not_understood=tuple(getattr(programmer.plane, "not_understood", ())),
             sync_daemon=self.extras.halves,
+            host=host,
+            warnings=tuple(warnings(self.director.plan.virtual_servers, host, programmer.plane.name)),
             refusals=tuple(refusal.text for refusal in programmer.refused.values()),
             counters=counters,
             lateness=self.engine.lateness(),
