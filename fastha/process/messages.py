@@ -145,6 +145,8 @@ class Tell:
     mail_subject: str = ""
     mail_body: str = ""
     """Empty: no mail for this one."""
+    only_fifo: bool = False
+    """Said again for the readers of FIFOs: no scripts, no mail."""
     serial: int = 0
     """Given by the sender's outbox."""
 

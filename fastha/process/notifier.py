@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from fastha.model.plan import Command, Fifo, Notifies, RunnerPlan
+from fastha.model.plan import Command, Fifo, Mail, Notifies, RunnerPlan
 from fastha.process.fiforeaders import FifoReader
 from fastha.process.gate import Gate, Ticket
 from fastha.process.messages import Tell
@@ -68,19 +68,22 @@ class _Line:
 class Notifier:
     """Scripts, FIFOs and mail for all objects of a RunnerPlan."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what it works with
         self,
         loop: asyncio.AbstractEventLoop,
         launcher: Launcher,
         gate: Gate,
         log: Callable[[str, str, str], None],
         made: fifo.Made,
+        spool: str | None = None,
     ) -> None:
+        """`spool`: a file for mail that is not delivered yet."""
         self._loop = loop
         self._launcher = launcher
         self._gate = gate
         self._log = log
         self._made = made
+        self._spool = spool
         self._patience = PATIENCE
         self._plan = RunnerPlan()
         self._notifies: dict[tuple[str, str], Notifies] = {}
@@ -107,10 +110,18 @@ class Notifier:
             if each not in self._fifos:
                 self._open_fifo(each)
         if plan.mail != self._plan.mail:
-            if self._mailer is not None:
-                self._mailer.close(0.0)  # what is queued still goes, through the old server
-            self._mailer = None if plan.mail is None else Mailer(plan.mail, self._mail_problem)
+            self._adopt_mail(plan.mail)
         self._plan = plan
+
+    def _adopt_mail(self, plan: Mail | None) -> None:
+        """What is queued goes as the new words say."""
+        if self._mailer is None:
+            self._mailer = None if plan is None else Mailer(plan, self._mail_problem, self._spool)
+        elif plan is None:
+            self._mailer.close(0.0)
+            self._mailer = None
+        else:
+            self._mailer.plan = plan
 
     def _open_fifo(self, plan: Fifo) -> None:
         try:
@@ -141,12 +152,12 @@ class Notifier:
         self.told += 1
         key = (tell.kind, tell.name)
         notifies = self._notifies.get(key) or self._removed.get(key)
-        job = job_of(tell, notifies) if notifies is not None and tell.state else []
+        job = job_of(tell, notifies) if notifies is not None and tell.state and not tell.only_fifo else []
         if job:
             self._enqueue(key, job, told)
         if tell.state:
             self._write_fifos(tell)
-        if notifies is not None:
+        if notifies is not None and not tell.only_fifo:
             self._mail(tell, notifies)
         if not job:
             told()
@@ -245,7 +256,7 @@ class Notifier:
         for plan in list(self._fifos):
             self._close_fifo(plan, leave=leave)
         if self._mailer is not None:
-            await asyncio.to_thread(self._mailer.close, mail_patience)
+            await asyncio.to_thread(self._mailer.close, mail_patience, keep=leave)
             if self._mailer.queued:
                 self._log("warning", f"{self._mailer.queued} mails were not delivered any more", "mail")
 

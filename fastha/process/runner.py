@@ -51,7 +51,9 @@ class Runner:
         self._processes = TrackProcesses(loop, self._tell_process, child.log)
         self._orders = CheckScripts(loop, self._checks, lambda message: child.send("checker", message))
         made = Made(os.path.join(child.run_dir, "fifos"))
-        self._notifier = Notifier(loop, self._launcher, self._events, child.log, made)
+        self._notifier = Notifier(
+            loop, self._launcher, self._events, child.log, made, os.path.join(child.run_dir, "mail.spool")
+        )
         self._confirmed: dict[str, list[int]] = {}
         self._leaving: asyncio.Task[None] | None = None
 
@@ -71,11 +73,11 @@ class Runner:
         """A new vrrp process knows no tracker; a new checker no file, and nothing of the orders of the one before."""
         if peer == "vrrp":
             self._scripts.tell_all()
-            self._files.tell_all()
             self._processes.tell_all()
         else:
             self._orders.forget_all()
-            self._files.tell_all()
+        for name, value in self._files.values.items():
+            self._child.send(peer, TrackerFile(name, value))
 
     def received(self, peer: str, message: Message) -> None:
         """An event to tell, or an order for a check script."""

@@ -331,8 +331,9 @@ class VrrpWork:
             return
         tells, self._tells = self._tells, []
         for one in tells:
-            subject, body = self._mails.compose(one.kind, one.name, one.state)
-            self._child.send("runner", messages.Tell(one.kind, one.name, one.state, one.priority, subject, body))
+            subject, body = ("", "") if one.only_fifo else self._mails.compose(one.kind, one.name, one.state)
+            told = messages.Tell(one.kind, one.name, one.state, one.priority, subject, body, one.only_fifo)
+            self._child.send("runner", told)
         states = self.core.states()
         changed = {name: state for name, state in states.items() if self._states.get(name) != state}
         if changed:

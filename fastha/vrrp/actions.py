@@ -49,6 +49,8 @@ class Tell:
     name: str
     state: str
     priority: int
+    only_fifo: bool = False
+    """Nothing new: only for the readers of FIFOs."""
 
 
 @dataclass(frozen=True, slots=True)

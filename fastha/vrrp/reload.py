@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastha.model.net import Address
-from fastha.vrrp.actions import Rebuild
+from fastha.vrrp.actions import Rebuild, Tell
 from fastha.vrrp.fsm import Input, State
 from fastha.vrrp.group import Group
 from fastha.vrrp.instance import Instance
@@ -120,6 +120,7 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     core.announcer.configure(plan)
     core.world.detail = plan.log_detail
     taken = frozenset(i.index for i in removed)
+    groups = {g.plan.name: g.state for g in core.groups if g.plan}
     kept: list[tuple[Instance, VrrpInstance, State]] = []
     for instance_plan in plan.instances:
         if (same := matched.get(instance_plan.name)) is None:
@@ -143,6 +144,17 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     for instance, before, state in kept:
         if instance.state is state:
             go_on(core, instance, before, now)
+    if plan.fifo_write_states_on_reload:
+        tell_unchanged(core, [i for i, _, state in kept if i.state is state], groups)
+
+
+def tell_unchanged(core: Core, instances: list[Instance], groups: dict[str, State | None]) -> None:
+    """fifo_write_vrrp_states_on_reload: readers of FIFOs hear of those too whose state is what it was."""
+    out = core.world.out
+    out += [Tell("INSTANCE", i.name, i.state.value, i.effective, only_fifo=True) for i in instances]
+    for group in core.groups:
+        if group.plan and group.state is not None and groups.get(group.plan.name) is group.state:
+            out.append(Tell("GROUP", group.plan.name, group.state.value, 0, only_fifo=True))
 
 
 def go_on(core: Core, instance: Instance, before: VrrpInstance, now: Ns) -> None:
