@@ -149,7 +149,9 @@ class Parser:
         if before is not None and (word.repeat is Repeat.MANY or setting in node.block.needed):
             node.further.append(before[1])
         if word.repeat is Repeat.MANY:
-            node.values[setting] = ([*before[0], value] if before else [value], line)
+            values = before[0] if before else []
+            values.append(value)
+            node.values[setting] = (values, line)
             return
         node.values[setting] = (value, line)
         free = word.after is None and not word.settled and word.repeat is Repeat.LAST and word.arguments.pure

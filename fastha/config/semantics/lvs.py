@@ -55,6 +55,7 @@ class LvsPart:
 def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
     defs = ctx.defs
     services: dict[tuple[object, ...], VirtualServer] = {}
+    pools: dict[tuple[object, ...], list[RealServer]] = {}
     notifies: list[Notifies] = []
     reader = CheckerReader(ctx, scripts, tracking)
     groups = _groups(ctx)
@@ -70,12 +71,13 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             continue
         place = (planned.family, planned.fwmark, planned.protocol, planned.address, planned.port)
         identity = (planned.group, planned.sequence) if group is not None else place
-        first = services.get(identity)
-        services[identity] = planned if first is None else _joined(ctx, first, planned, node)
+        if services.setdefault(identity, planned) is not planned:
+            _note_twice(ctx, planned, node)
+        pools.setdefault(identity, []).extend(planned.real_servers)
         notifies += service.notifies(planned)
     return LvsPart(
         CheckerPlan(
-            virtual_servers=tuple(services.values()),
+            virtual_servers=tuple(_with_pool(service, pools[identity]) for identity, service in services.items()),
             lvs_plane=PlaneChoice(defs.get("lvs_plane", "auto")),
             lvs_flush=defs.has("lvs_flush"),
             lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
@@ -130,17 +132,23 @@ def _sync_daemon(ctx: Context) -> SyncSettings | None:
     )
 
 
-def _joined(ctx: Context, first: VirtualServer, second: VirtualServer, node: Node) -> VirtualServer:
-    """Two of one identity are one service in the kernel, with the servers of both."""
+def _note_twice(ctx: Context, service: VirtualServer, node: Node) -> None:
     ctx.report.note(
-        f"virtual server {second.name} is there twice: its real servers join those of the first one, whose settings "
+        f"virtual server {service.name} is there twice: its real servers join those of the first one, whose settings "
         "count",
         node.line,
         1,
     )
-    known = {(server.address, server.port) for server in first.real_servers}
-    more = tuple(server for server in second.real_servers if (server.address, server.port) not in known)
-    return replace(first, real_servers=first.real_servers + more)
+
+
+def _with_pool(service: VirtualServer, pool: list[RealServer]) -> VirtualServer:
+    """Services of one identity are one in the kernel, with the servers of all."""
+    if len(pool) == len(service.real_servers):
+        return service
+    first: dict[tuple[Address, int], RealServer] = {}
+    for server in pool:
+        first.setdefault((server.address, server.port), server)
+    return replace(service, real_servers=tuple(first.values()))
 
 
 @dataclass(slots=True)
