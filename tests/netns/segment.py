@@ -72,13 +72,15 @@ class Frame:
     @property
     def is_advert(self) -> bool:
         if self.ethertype == 0x0800:
-            return self.data[23] == 112
+            return self.data[23] in {112, 51}
         return self.ethertype == 0x86DD and self.data[20] == 112
 
     @property
     def vrrp(self) -> bytes:
         """The VRRP message of an advert."""
-        return self.ip[20:] if self.ethertype == 0x0800 else self.ip[40:]
+        if self.ethertype != 0x0800:
+            return self.ip[40:]
+        return self.ip[44:] if self.data[23] == 51 else self.ip[20:]
 
     @property
     def source(self) -> str:

@@ -49,8 +49,8 @@ def instance(
     )
 
 
-def password(text: str) -> dict[str, object]:
-    return {"auth_type": AuthType.PASS, "auth_pass": text.encode().ljust(8, b"\0")}
+def password(text: str, kind: AuthType = AuthType.PASS) -> dict[str, object]:
+    return {"auth_type": kind, "auth_pass": text.encode().ljust(8, b"\0")}
 
 
 VRRP = (sys.executable, "-m", "fastha.process.vrrp")
@@ -225,7 +225,11 @@ def keepalived_config(plan: VrrpInstance, interval: Ns, **words: object) -> str:
     if plan.nopreempt:
         lines.append("nopreempt")
     if plan.auth_pass:
-        lines.append(f"authentication {{\n auth_type PASS\n auth_pass {plan.auth_pass.rstrip(bytes(1)).decode()}\n}}")
+        secret = plan.auth_pass.rstrip(bytes(1)).decode()
+        lines.append(f"authentication {{\n auth_type {plan.auth_type}\n auth_pass {secret}\n}}")
+    if plan.unicast:
+        peers = "\n".join(peer.address for peer in plan.unicast_peers)
+        lines.append(f"unicast_src_ip {plan.source}\nunicast_peer {{\n{peers}\n}}")
     lines += [f"{key} {value}" for key, value in words.items()]
     vips = "\n".join(f"{a.address}/{a.prefixlen} dev {a.dev}" for a in plan.addresses)
     body = "\n".join(lines)

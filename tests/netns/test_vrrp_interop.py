@@ -1,0 +1,171 @@
+"""What a director of C keepalived must not be able to tell: AH, unicast and IPv6 elections with real packets, in both
+roles; and fastha with itself where keepalived 2.2 has no word for it (auth_hmac)."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fastha.model.net import Address
+from fastha.model.plan import AuthHmac, AuthType, HmacMode, UnicastPeer, VrrpInstance, VrrpPlan
+from fastha.model.units import MS, S
+from tests.netns.segment import Node, Segment
+from tests.netns.vrrp_daemons import FasthaVrrp, Keepalived, instance, keepalived_config, password
+from tests.poll import until
+
+pytestmark = [pytest.mark.netns, pytest.mark.compat]
+
+Daemon = FasthaVrrp | Keepalived
+VIP = "10.77.0.100"
+KEYS = {1: b"0123456789abcdef0123456789abcdef", 2: b"fedcba9876543210fedcba9876543210"}
+KINDS = [("fastha", "keepalived"), ("keepalived", "fastha")]
+CASES = {
+    "v2-AH": {"version": 2, "adver_int": S, **password("secret1", AuthType.AH)},
+    "v2-AH-unicast": {"version": 2, "adver_int": S, "unicast": True, **password("secret12", AuthType.AH)},
+    "v2-unicast": {"version": 2, "adver_int": S, "unicast": True, **password("secret1")},
+    "v3-unicast": {"version": 3, "adver_int": 200 * MS, "unicast": True},
+    "v3-IPv6": {"version": 3, "adver_int": 200 * MS, "vips": ("fe80::77:100", "fd77::100")},
+    "v3-IPv6-unicast": {"version": 3, "adver_int": 200 * MS, "vips": ("fd77::100",), "unicast": True},
+}
+
+
+class Pair:
+    """Two nodes, each with an address of either family."""
+
+    def __init__(self, segment: Segment, directory: Path, words: dict[str, object]) -> None:
+        self.segment, self.directory = segment, directory
+        self.words = dict(words)
+        self.unicast = bool(self.words.pop("unicast", False))
+        self.vips = self.words.pop("vips", (VIP,))
+        self.a, self.b = segment.node(), segment.node()
+        for node in (self.a, self.b):
+            node.ip("addr", "add", f"{self.six(node)}/64", "dev", "eth0", "nodad")
+
+    @staticmethod
+    def six(node: Node) -> str:
+        return f"fd77::{node.name[1:]}"
+
+    def address(self, node: Node) -> Address:
+        return Address(self.six(node) if ":" in self.vips[-1] else node.address)  # type: ignore[index]
+
+    def plan(self, node: Node, priority: int, **words: object) -> VrrpInstance:
+        if self.unicast:
+            other = self.b if node is self.a else self.a
+            words |= {"source": self.address(node), "unicast_peers": (UnicastPeer(address=self.address(other)),)}
+        return instance(priority=priority, vips=self.vips, **{**self.words, **words})  # type: ignore[arg-type]
+
+    def start(self, kind: str, node: Node, priority: int, **words: object) -> Daemon:
+        plan = self.plan(node, priority, **words)
+        directory = self.directory / node.name
+        if kind == "fastha":
+            return FasthaVrrp(node, VrrpPlan(instances=(plan,)), directory)
+        return Keepalived(node, keepalived_config(plan, plan.adver_int), directory)
+
+    def master(self, node: Node, daemon: Daemon) -> None:
+        vip = self.vips[-1]  # type: ignore[index]
+        until(lambda: daemon.state() == "MASTER" and node.has(vip), f"{node.name} to be MASTER", 8)
+
+    def backup(self, node: Node, daemon: Daemon) -> None:
+        vip = self.vips[-1]  # type: ignore[index]
+        until(lambda: daemon.state() == "BACKUP" and not node.has(vip), f"{node.name} to be BACKUP", 8)
+
+
+def stays(daemon: Daemon, state: str, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert daemon.state() == state
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("first", "second"), KINDS)
+@pytest.mark.parametrize("case", CASES)
+def test_elections(segment: Segment, tmp_path: Path, case: str, first: str, second: str) -> None:
+    """The better one preempts, is believed, hands over when it stops; with AH, whose counter it has lost, it preempts
+    again after a fresh start."""
+    pair = Pair(segment, tmp_path, CASES[case])
+    weak = pair.start(second, pair.b, 100)
+    pair.master(pair.b, weak)
+    strong = pair.start(first, pair.a, 200)
+    pair.master(pair.a, strong)
+    pair.backup(pair.b, weak)
+    interval = pair.plan(pair.a, 1).adver_int / S
+    stays(weak, "BACKUP", 2.2 * interval)
+    strong.stop()
+    pair.master(pair.b, weak)
+    if "AH" not in case:
+        return
+    again = pair.start(first, pair.a, 200)
+    pair.master(pair.a, again)
+    pair.backup(pair.b, weak)
+    stays(weak, "BACKUP", 1.5 * interval)
+
+
+@pytest.mark.parametrize("case", ["v2-AH", "v2-AH-unicast"])
+def test_a_wrong_password_makes_two_masters_that_count_it(segment: Segment, tmp_path: Path, case: str) -> None:
+    pair = Pair(segment, tmp_path, CASES[case])
+    weak = pair.start("keepalived", pair.b, 100)
+    pair.master(pair.b, weak)
+    other = pair.start("fastha", pair.a, 200, **password("other", AuthType.AH))
+    pair.master(pair.a, other)
+    assert isinstance(other, FasthaVrrp)
+    until(lambda: other.snapshot().instances[0].stats["auth_failure"] > 0, "failures to be counted")
+    assert weak.state() == "MASTER"
+
+
+def test_a_process_that_was_killed_is_believed_when_it_goes_on_with_ah(segment: Segment, tmp_path: Path) -> None:
+    """Its counter begins above what the backup has heard: C keepalived sees no gap, and takes nothing over."""
+    pair = Pair(segment, tmp_path, CASES["v2-AH"])
+    strong = pair.start("fastha", pair.a, 200)
+    pair.master(pair.a, strong)
+    weak = pair.start("keepalived", pair.b, 100)
+    until(lambda: weak.state() == "BACKUP", "the weak one to be BACKUP")
+    time.sleep(1.2)  # it has heard a few
+    strong.process.kill()
+    strong.process.wait()
+    plan = VrrpPlan(instances=(pair.plan(pair.a, 200),))
+    FasthaVrrp(pair.a, plan, tmp_path / "again", resume=("VI",))
+    stays(weak, "BACKUP", 5)
+
+
+HMAC = AuthHmac(keys=KEYS, active_key=1, time_window=5)
+HMAC_CASES = {
+    "v2": {"version": 2, "adver_int": S},
+    "v3": {"version": 3, "adver_int": 200 * MS},
+    "v3-unicast": {"version": 3, "adver_int": 200 * MS, "unicast": True},
+    "v3-IPv6": {"version": 3, "adver_int": 200 * MS, "vips": ("fe80::77:100", "fd77::100")},
+}
+
+
+@pytest.mark.parametrize("case", HMAC_CASES)
+def test_auth_hmac(segment: Segment, tmp_path: Path, case: str) -> None:
+    pair = Pair(segment, tmp_path, {**HMAC_CASES[case], "auth_hmac": HMAC})
+    weak = pair.start("fastha", pair.b, 100)
+    pair.master(pair.b, weak)
+    # each signs with another of the keys both know
+    strong = pair.start("fastha", pair.a, 200, auth_hmac=replace(HMAC, active_key=2))
+    pair.master(pair.a, strong)
+    pair.backup(pair.b, weak)
+    stays(weak, "BACKUP", 1)
+    assert isinstance(weak, FasthaVrrp)
+    stats = weak.snapshot().instances[0].stats
+    assert stats["advert_rcvd"] > 1
+    assert {name: count for name, count in stats.items() if name.startswith("auth") and count} == {}
+    strong.stop()
+    pair.master(pair.b, weak)
+
+
+def test_auth_hmac_is_brought_in_without_a_gap(segment: Segment, tmp_path: Path) -> None:
+    """From unsigned to signed, one director at a time: receive-only, permissive, enforce."""
+    pair = Pair(segment, tmp_path, {"version": 3, "adver_int": 200 * MS})
+    strong, weak = pair.start("fastha", pair.a, 200), pair.start("fastha", pair.b, 100)
+    assert isinstance(strong, FasthaVrrp)
+    assert isinstance(weak, FasthaVrrp)
+    pair.master(pair.a, strong)
+    for mode in (HmacMode.RECEIVE_ONLY, HmacMode.PERMISSIVE, HmacMode.ENFORCE):
+        hmac = replace(HMAC, mode=mode)
+        for node, daemon, priority in ((pair.b, weak, 100), (pair.a, strong, 200)):
+            daemon.give(VrrpPlan(instances=(pair.plan(node, priority, auth_hmac=hmac),)))
+            until(lambda d=daemon: d.snapshot().instances[0].state != "INIT", "the new Plan")
+            stays(strong, "MASTER", 0.3)
+            stays(weak, "BACKUP", 0.9)
