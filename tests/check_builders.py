@@ -7,6 +7,7 @@ from typing import Any
 from fastha.checks.actions import Change, Changed, Probe, RunScript
 from fastha.checks.core import CheckCore
 from fastha.checks.engine import ModelProbes, Outcome
+from fastha.checks.life import Check
 from fastha.checks.recipes import Kind, ProbeOrder, Recipe, Report, Verdict
 from fastha.lvs.notices import Notice
 from fastha.lvs.reconcile import reconcile
@@ -17,10 +18,15 @@ from fastha.model.plan import (
     Checkers,
     Command,
     Connection,
+    DnsCheck,
+    FileCheck,
     HttpCheck,
     MiscCheck,
+    PingCheck,
     RealServer,
+    SmtpCheck,
     TcpCheck,
+    UdpCheck,
     Url,
     VirtualServer,
 )
@@ -58,15 +64,15 @@ def misc(**words: Any) -> MiscCheck:
     return MiscCheck(**{**defaults, **words})
 
 
-def checkers(*checks: TcpCheck | HttpCheck | MiscCheck) -> Checkers:
-    return Checkers(
-        tcp=tuple(check for check in checks if isinstance(check, TcpCheck)),
-        http=tuple(check for check in checks if isinstance(check, HttpCheck)),
-        misc=tuple(check for check in checks if isinstance(check, MiscCheck)),
-    )
+KINDS = {"tcp": TcpCheck, "http": HttpCheck, "misc": MiscCheck, "udp": UdpCheck, "dns": DnsCheck, "smtp": SmtpCheck,
+         "ping": PingCheck, "file": FileCheck}  # fmt: skip
 
 
-def rs(last: int = 1, *checks: TcpCheck | HttpCheck | MiscCheck, **words: Any) -> RealServer:
+def checkers(*checks: Check) -> Checkers:
+    return Checkers(**{field: tuple(check for check in checks if type(check) is kind) for field, kind in KINDS.items()})
+
+
+def rs(last: int = 1, *checks: Check, **words: Any) -> RealServer:
     return RealServer(**{"address": Address(f"10.0.1.{last}"), "port": 80, "checkers": checkers(*checks), **words})
 
 
@@ -83,7 +89,7 @@ def plan(*services: VirtualServer, **words: Any) -> CheckerPlan:
 class Life:
     """One checker driven by hand: `ok()` and `bad()` give the next result and return (change, delay in seconds)."""
 
-    def __init__(self, check: TcpCheck | HttpCheck | MiscCheck, *, fresh: bool = True, up: bool | None = None) -> None:
+    def __init__(self, check: Check, *, fresh: bool = True, up: bool | None = None) -> None:
         self.core = CheckCore()
         self.now = 0
         self.target, actions = self.core.add(check, "one", self.now, fresh=fresh, up=up)

@@ -1,4 +1,4 @@
-"""track_file: the number in a file, read when something was written to it, told to the vrrp process."""
+"""track_file: the number in a file, read when something was written to it, told to the vrrp process and the checker."""
 
 import asyncio
 import os
@@ -68,11 +68,6 @@ class TrackFiles:
             self._timer = None
         self._by_directory.clear()
         self._unwatched.clear()
-
-    def tell_all(self) -> None:
-        """Tell every value."""
-        for name, value in self.values.items():
-            self._tell(name, value)
 
     def _initialise(self, plan: TrackFile) -> None:
         """init_file: the value a file gets when it is missing, or in any case with `overwrite`."""

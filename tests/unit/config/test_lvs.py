@@ -124,13 +124,9 @@ def test_bad_servers_and_checkers(server: str, said: str) -> None:
     assert loaded.exit_code == 5
 
 
-def test_checks_that_are_not_there_yet_fall_back_to_a_connection_or_to_nothing() -> None:
-    loaded = service("", "SSL_GET {\nurl {\npath /\n}\n}")
-    assert loaded.exit_code == 0
-    assert "only that a TCP connection can be made" in loaded.notes_not_in_effect[0]
-    check = real("", "SSL_GET {\nurl {\npath /\n}\n}").checkers.tcp[0]
-    assert check.delay_before_retry == 3 * S
-    assert real("", "PING_CHECK {\n}").checkers.tcp == ()
+def test_a_check_that_is_not_there_yet_is_said_to_be_none() -> None:
+    loaded = service("", "BFD_CHECK {\nname one\n}")
+    assert "the server counts as up" in loaded.notes_not_in_effect[0]
 
 
 @pytest.mark.parametrize(

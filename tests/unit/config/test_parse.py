@@ -150,8 +150,8 @@ def test_words_not_yet_in_effect_are_said_once_and_do_not_fail() -> None:
 
 
 def test_of_a_block_not_yet_in_effect_only_the_block_is_said() -> None:
-    loaded = service("", "SSL_GET {\nconnect_timeout 3\nurl {\npath /\n}\n}\nSSL_GET {\nurl {\npath /a\n}\n}")
-    assert [note.split("'")[1] for note in loaded.notes_not_in_effect] == ["SSL_GET"]
+    loaded = service("", "BFD_CHECK {\nname one\nalpha\n}\nBFD_CHECK {\nname two\n}")
+    assert [note.split("'")[1] for note in loaded.notes_not_in_effect] == ["BFD_CHECK"]
 
 
 def test_a_missing_main_file_is_named() -> None:

@@ -52,8 +52,8 @@ class FakeChild:
     def finish(self, exit_code=0):
         self.finished.set_result(exit_code)
 
-    def of(self, kind):
-        return [message for _, message in self.sent if isinstance(message, kind)]
+    def of(self, kind, peer=None):
+        return [message for to, message in self.sent if isinstance(message, kind) and peer in {None, to}]
 
 
 def run(main, plan=None):
@@ -183,7 +183,7 @@ def test_tracked_files(tmp_path):
     path = tmp_path / "d" / "maintenance"
 
     async def main(child, runner):
-        values = lambda: [message.value for message in child.of(TrackerFile)]  # noqa: E731
+        values = lambda: [message.value for message in child.of(TrackerFile, "vrrp")]  # noqa: E731
         await until(lambda: values() == [0], what="missing directory")
         path.parent.mkdir()
         path.write_text("0x10 and more")
@@ -208,9 +208,11 @@ def test_tracked_files(tmp_path):
         path.write_text("9")
         await until(lambda: values()[-1] == 9, what="directory made anew")
         assert runner.snapshot().files == {"maintenance": 9}
-        child.sent.clear()
-        runner.linked("vrrp")
-        assert child.of(TrackerFile) == [TrackerFile("maintenance", 9)]
+        assert child.of(TrackerFile, "checker") == child.of(TrackerFile, "vrrp")
+        for peer in ("vrrp", "checker"):
+            child.sent.clear()
+            runner.linked(peer)
+            assert child.sent == [(peer, TrackerFile("maintenance", 9))]
 
     run(main, RunnerPlan(track_files=(TrackFile(name="maintenance", path=str(path)),)))
 
