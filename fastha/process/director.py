@@ -176,9 +176,9 @@ class Director:
         for target in sorted(self._file_users.get(name, ())):
             server = self.server(target)
             if server is not None:
-                self._follow(server, self.core.file_value(target, value, wall, now), None)
+                self._follow(server, self.core.file_value(target, value, wall, now), _told(target, now))
 
-    def _follow(self, server: Server, actions: Iterable[Action], report: Report | None) -> bool:
+    def _follow(self, server: Server, actions: Iterable[Action], report: Report) -> bool:
         """Do what the core has concluded, in `report`'s words; has a checker changed?"""
         pool = server.pool
         sorry = pool.sorry_in_use
@@ -202,18 +202,13 @@ class Director:
             self._touch_all(pool)
         return changed
 
-    def _changed(self, pool: Pool, server: Server, action: Changed, report: Report | None) -> None:
+    def _changed(self, pool: Pool, server: Server, action: Changed, report: Report) -> None:
         change = action.change
         if change.first:
             self._announce(pool, pool.checker_confirmed(server, up=change.up, mail=action.mail))
             return
         level, state = ("notice", "is up") if change.up else ("warning", "is down")
-        if report is not None:
-            self._say_result(pool, server, report, level, state)
-        else:
-            checker = self.core[action.target]
-            words = file_words(checker) if isinstance(checker, FileChecker) else ""
-            self._say(pool, level, f"{server_name(pool.plan, server.plan)}: {checker.name} {state}: {words}")
+        self._say_result(pool, server, report, level, state)
         self._announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
         self._touch(pool, server)
 
@@ -227,7 +222,10 @@ class Director:
 
     def _say_result(self, pool: Pool, server: Server, report: Report, level: str, state: str) -> None:
         checker = self.core[report.target]
-        words = result_words(checker.check, report.verdict, report.errno, report.status, url=_url(checker))
+        if isinstance(checker, FileChecker):
+            words = file_words(checker)
+        else:
+            words = result_words(checker.check, report.verdict, report.errno, report.status, url=_url(checker))
         self._say(pool, level, f"{server_name(pool.plan, server.plan)}: {checker.name} {state}: {words}")
 
     def _announce(self, pool: Pool, notices: list[Notice]) -> None:
@@ -283,7 +281,7 @@ class Director:
         for server in pool:
             for index, target in enumerate(server.checkers):
                 if enabled:
-                    self._follow(server, self.core.resume(target, _identity(server, index), now), None)
+                    self._follow(server, self.core.resume(target, _identity(server, index), now), _told(target, now))
                 else:
                     self._order(self.core.suspend(target))
 
@@ -452,6 +450,11 @@ def _tells(before: _Before, plan: VirtualServer) -> bool:
     servers = [*plan.real_servers, *([plan.sorry_server] if plan.sorry_server is not None else [])]
     there = before.entry.destinations
     return not there or any(kernel_key(before.at, server) in there for server in servers)
+
+
+def _told(target: int, now: Ns) -> Report:
+    """In the place of a report, when it is not a probe that says something."""
+    return Report(target, 0, Verdict.SUCCESS, 0, 0, now, now)
 
 
 def _url(checker: Checker) -> int:
