@@ -11,10 +11,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
 from fastha.model.net import Address, family_of
 from fastha.model.plan import VirtualAddress
+from fastha.system.linkmessages import ifaddrmsg
 from fastha.system.links import NETLINK_ROUTE, OURS, RTM_DELADDR, RTM_NEWADDR
 from fastha.system.netlink import NetlinkSocket
 from fastha.system.wanted import STATIC, Verb, Wanted, send

@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
 from fastha.model.net import Address, Family, family_of, parse_address
 from fastha.model.units import Ns, S
+from fastha.system.linkmessages import ifaddrmsg, ifinfmsg
 from fastha.system.netlink import NetlinkSocket
 from fastha.vrrp.events import AddressGone, LinkChanged, SourceChanged
 from fastha.wire import netlink as wire
