@@ -141,6 +141,7 @@ def _checker(checker: CheckerSnapshot, now: float) -> Iterator[Table]:
         head.notes.append(Cell(f"connections are synchronised: {' and '.join(checker.sync_daemon)}"))
     if checker.host and checker.plane != "none":
         head.notes.append(Cell(f"host: {', '.join(f'{name} {value}' for name, value in checker.host.items())}"))
+    head.notes += [Cell(f"changed by others: {text}", BAD) for text in checker.drift]
     head.notes += [Cell(f"left alone: {text}") for text in checker.not_understood]
     if checker.foreign_services:
         head.notes.append(Cell(f"not ours, left alone: {', '.join(checker.foreign_services)}"))
@@ -162,6 +163,10 @@ def _service(service: VirtualServerSnapshot, now: float) -> Table:
     if service.services:
         text += f", {len(service.services)} services: {', '.join(service.services[:3])}"
         text += ", ..." if len(service.services) > 3 else ""
+    if service.panics:
+        text += ", ALL SERVERS SERVE (panic_threshold)"
+    if service.draining:
+        text += f", draining {', '.join(service.draining)}"
     if service.snmp_name:
         text += f", SNMP name {service.snmp_name}"
     if not service.programmed:
@@ -178,6 +183,8 @@ def _server(table: Table, server: RealServerSnapshot, now: float) -> None:
     weight = str(server.effective_weight)
     if server.effective_weight != server.weight:
         weight += f" ({server.weight})"
+    if server.ramp < 100:
+        weight += f" at {server.ramp} %"
     kernel = Cell("-" if server.kernel_weight is None else str(server.kernel_weight))
     if (server.kernel_weight is not None) != server.programmed:
         kernel = Cell(kernel.text, BAD)

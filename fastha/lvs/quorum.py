@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from fastha.lvs.notices import Notice, quorum_mail, server_notice, service_notice
 from fastha.model.plan import Forwarding, RealServer, ServiceEntry, VirtualServer
 from fastha.model.table import DestinationKey, ServiceKey
+from fastha.model.units import Ns
 
 WEIGHT_MAX: Final = 2147483647
 """The kernel's weight is a signed 32-bit number."""
@@ -71,7 +72,19 @@ def kernel_key(at: ServiceKey, server: RealServer) -> DestinationKey:
 class Server:
     """A real server in its pool."""
 
-    __slots__ = ("added", "alive", "checkers", "counted", "failed", "key", "plan", "pool", "wishes")
+    __slots__ = (
+        "added",
+        "alive",
+        "checkers",
+        "counted",
+        "counted_alive",
+        "failed",
+        "key",
+        "plan",
+        "pool",
+        "ramp",
+        "wishes",
+    )
 
     def __init__(self, pool: "Pool", plan: RealServer, *, alive: bool = False) -> None:
         self.pool = pool
@@ -82,6 +95,10 @@ class Server:
         """Checkers that are down."""
         self.counted = 0
         """What the pool's W holds of this server."""
+        self.counted_alive = False
+        """Whether the pool counts it as alive."""
+        self.ramp = 100
+        """Percent of its weight that the kernel gets: less than all while it starts slowly."""
         self.wishes: dict[int, int] | None = None
         """Weight asked for by a dynamic script, by checker."""
         self.added: dict[int, int] | None = None
@@ -120,12 +137,21 @@ class Server:
             self.added.pop(checker, None)
 
 
+class Draining(NamedTuple):
+    """A server that the configuration has no more, and that keeps its connections until `until`."""
+
+    plan: RealServer
+    until: Ns
+
+
 class Pool:
     """A virtual server with its real servers."""
 
     __slots__ = (
         "_by_address",
+        "alive_count",
         "alive_weight",
+        "draining",
         "enabled",
         "key",
         "no_checker_emails",
@@ -142,6 +168,8 @@ class Pool:
         self.quorum_up = False
         self.alive_weight = 0
         """W."""
+        self.alive_count = 0
+        self.draining: dict[DestinationKey, Draining] = {}
         self.enabled = True
         """False while ha_suspend keeps its checkers off."""
         self.set_plan(plan)
@@ -155,6 +183,13 @@ class Pool:
     @property
     def sorry_in_use(self) -> bool:
         return self.plan.sorry_server is not None and not self.quorum_up
+
+    @property
+    def panics(self) -> bool:
+        """So few servers are alive that the checks are believed no more, and all of them serve; not while a sorry
+        server does."""
+        threshold = self.plan.panic_threshold
+        return bool(threshold) and not self.sorry_in_use and 100 * self.alive_count < threshold * len(self.servers)
 
     def servers_at(self, at: ServiceKey, key: DestinationKey) -> list[Server]:
         """The servers that one of our services holds under `key`: in a group, several ports can come to one."""
@@ -183,6 +218,7 @@ class Pool:
         server = self.servers.pop(key)
         self._by_address = None
         self.alive_weight -= server.counted
+        self.alive_count -= server.counted_alive
         return [self._server_notice(server, "DOWN", REMOVING)] if self._in_pool(server) else []
 
     def recount(self, server: Server) -> None:
@@ -190,6 +226,8 @@ class Pool:
         weight = clamp_weight(server.effective_weight) if server.alive else 0
         self.alive_weight += weight - server.counted
         server.counted = weight
+        self.alive_count += server.alive - server.counted_alive
+        server.counted_alive = server.alive
 
     def _in_pool(self, server: Server) -> bool:
         """Alive, and the kernel should have it (a server replaced by the sorry server is not there)."""

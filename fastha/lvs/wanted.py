@@ -1,8 +1,11 @@
 """The table the kernel should have, as it follows from the state of the pools.
 
-    server               alive, no sorry server in use: its weight; else absent
+    server               alive, no sorry server in use: its weight, or a part of it (slow_start); else absent
     inhibit_on_failure   always there, with weight 0 instead of absent
     sorry server         while in use, weight 1; with inhibit always there, weight 0 while not in use
+
+    panic_threshold      so few are alive that all count as alive
+    drain_time           a removed server stays for that time, with weight 0
 
 A sorry server that is also one of the real servers appears once; while in use it is the sorry server that counts.
 
@@ -59,10 +62,13 @@ def wanted_service(plan: VirtualServer, family: Family | None = None) -> Service
 
 def wanted_server(pool: Pool, server: Server) -> Destination | None:
     """What the kernel should have for a real server, leaving aside that the sorry server may be the same one."""
-    serving = server.alive and not pool.sorry_in_use
+    serving = (server.alive or pool.panics) and not pool.sorry_in_use
     if not serving and not server.plan.inhibit_on_failure:
         return None
-    return _with_weight(server.plan, clamp_weight(server.effective_weight) if serving else 0)
+    weight = clamp_weight(server.effective_weight) if serving else 0
+    if weight and server.ramp < 100:
+        weight = max(1, weight * server.ramp // 100)
+    return _with_weight(server.plan, weight)
 
 
 def _rather(one: Destination | None, other: Destination | None) -> Destination | None:
@@ -86,7 +92,8 @@ def _wanted_of(pool: Pool, at: ServiceKey, key: DestinationKey) -> Destination |
         return found
     if sorry is not None and is_sorry and pool.plan.sorry_server_inhibit:
         return _with_weight(sorry, 0)
-    return None
+    leaving = (each.plan for each in pool.draining.values() if kernel_key(at, each.plan) == key)
+    return next((_with_weight(plan, 0) for plan in leaving), None)
 
 
 def wanted_destination(pools: Iterable[Pool], at: ServiceKey, key: DestinationKey) -> Destination | None:
@@ -113,6 +120,8 @@ def _servers_of(pool: Pool, at: ServiceKey) -> dict[DestinationKey, Destination]
             destination = wanted_server(pool, server)
             if destination is not None:
                 destinations[key] = destination
+    for each in pool.draining.values():
+        _add(destinations, kernel_key(at, each.plan), _with_weight(each.plan, 0))
     if pool.plan.sorry_server is not None:
         key = kernel_key(at, pool.plan.sorry_server)
         sorry = _wanted_of(pool, at, key)

@@ -227,6 +227,15 @@ class MadeLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallSettings:
+    """nftables and its kin: how the rules of no_accept and of virtual MAC addresses are made."""
+
+    table: str = "keepalived"
+    priority: int = -1
+    counters: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncGroup:
     name: str
     members: tuple[str, ...]
@@ -264,6 +273,7 @@ class VrrpPlan:
     promote_secondaries: tuple[str, ...] = ()
     """Interfaces that have it while running."""
     disable_local_igmp: bool = False
+    firewall: FirewallSettings = FirewallSettings()
     interface_delays: dict[str, tuple[Ns, Ns]] = field(default_factory=dict)
     """interface -> (down delay, up delay)."""
     startup_delay: Ns = 0
@@ -507,6 +517,12 @@ class VirtualServer:
     snmp_name: str = ""
     sorry_server: RealServer | None = None
     sorry_server_inhibit: bool = False
+    drain_time: Ns = 0
+    """A server that is removed by a reload stays at weight 0 for so long."""
+    slow_start: Ns = 0
+    """A server that comes up by its checks reaches its weight over this time."""
+    panic_threshold: int = 0
+    """Percent: with fewer servers alive, all of them serve; 0: never."""
     real_servers: tuple[RealServer, ...] = ()
 
 
@@ -534,6 +550,14 @@ class SyncSettings:
     group: Address | None = None
 
 
+class Drift(StrEnum):
+    """lvs_drift: what is done when somebody else has changed our part of the kernel's table."""
+
+    REPORT = "report"
+    REPAIR = "repair"
+    IGNORE = "ignore"
+
+
 class FlushOnStop(StrEnum):
     """lvs_flush_on_stop: what is done instead of removing servers one by one."""
 
@@ -554,6 +578,7 @@ class CheckerPlan:
     lvs_timeouts: tuple[int, int, int] = (0, 0, 0)
     """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
     lvs_flush_on_stop: FlushOnStop = FlushOnStop.NO
+    lvs_drift: Drift = Drift.REPAIR
     sync_daemon: SyncSettings | None = None
     net_namespace_ipvs: str | None = None
     """Network namespace whose IPVS is programmed; empty: the initial one; None: that of the process."""

@@ -117,6 +117,8 @@ class RealServerSnapshot:
     effective_weight: int
     programmed: bool
     """The kernel has it."""
+    ramp: int = 100
+    """Percent of its weight that it has so far (slow_start)."""
     kernel_weight: int | None
     """What the kernel really has; None: not there."""
     snmp_name: str = ""
@@ -139,6 +141,10 @@ class VirtualServerSnapshot:
     snmp_name: str = ""
     sorry_server: str | None = None
     sorry_in_use: bool = False
+    panics: bool = False
+    """Fewer servers are alive than panic_threshold, so all of them serve."""
+    draining: tuple[str, ...] = ()
+    """Servers that were removed and keep their connections for a time (drain_time)."""
     real_servers: tuple[RealServerSnapshot, ...] = ()
 
 
@@ -150,6 +156,8 @@ class CheckerSnapshot:
     virtual_servers: tuple[VirtualServerSnapshot, ...] = ()
     foreign_services: tuple[str, ...] = ()
     """Services in the kernel that are not ours; left alone."""
+    drift: tuple[str, ...] = ()
+    """What others have changed in our services and is left so (lvs_drift report)."""
     not_understood: tuple[str, ...] = ()
     """Why there is more in the kernel than this program has words for; left alone too."""
     host: dict[str, int] = field(default_factory=dict)

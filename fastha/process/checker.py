@@ -256,6 +256,7 @@ class CheckerWork:
             self.extras.follow(self._states, now)
 
     def _configure_extras(self, plan: CheckerPlan, now: Ns) -> None:
+        self.programmer.drift = plan.lvs_drift
         self.extras.set_timeouts(plan.lvs_timeouts)
         self.extras.configure(plan.sync_daemon, now)
 
@@ -276,6 +277,7 @@ class CheckerWork:
         if self._ticks % LOST_EVERY == 0:
             self._find_lost(now)
             self._tell_local_errors()
+        self.director.tick(now)
         self.programmer.tick(self.director.services, now)
         self.extras.tick(now)
         self._enact(now)
@@ -440,6 +442,7 @@ class CheckerWork:
                 describer.virtual_server(pool, kernel or {}) for pool in self.director.pools.values()
             ),
             foreign_services=tuple(str(key) for key in programmer.foreign),
+            drift=programmer.drifted,
             not_understood=tuple(getattr(programmer.plane, "not_understood", ())),
             sync_daemon=self.extras.halves,
             host=host,

@@ -7,6 +7,7 @@ from fastha.checks.core import CheckCore
 from fastha.checks.life import Checker, FileChecker, HttpChecker, MiscChecker
 from fastha.checks.recipes import LastProbe
 from fastha.checks.words import file_words, result_words
+from fastha.lvs.notices import server_name
 from fastha.lvs.quorum import Pool, Server, kernel_key
 from fastha.model.net import host_port
 from fastha.model.snapshot import CheckSnapshot, RealServerSnapshot, VirtualServerSnapshot
@@ -39,6 +40,8 @@ class Describer:
             services=tuple(map(str, pool.services)) if plan.group else (),
             sorry_server=host_port(sorry.address, sorry.port) if sorry is not None else None,
             sorry_in_use=pool.sorry_in_use,
+            panics=pool.panics,
+            draining=tuple(server_name(plan, each.plan) for each in pool.draining.values()),
             real_servers=tuple(self.real_server(server, entries) for server in pool),
         )
 
@@ -58,6 +61,7 @@ class Describer:
             alive=server.alive,
             weight=server.plan.weight,
             effective_weight=server.effective_weight,
+            ramp=server.ramp,
             programmed=bool(there) and None not in there,
             kernel_weight=next((each.weight for each in there if each is not None), None),
             active=active,

@@ -23,7 +23,7 @@ from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, same_pa
 from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import file_words, result_words
 from fastha.lvs.notices import Notice, server_name
-from fastha.lvs.quorum import Pool, PoolKey, Server, kernel_key, pools_by_key, service_keys
+from fastha.lvs.quorum import Draining, Pool, PoolKey, Server, kernel_key, pools_by_key, service_keys
 from fastha.lvs.wanted import Services, services_of
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FileCheck, RealServer, VirtualServer
@@ -82,6 +82,10 @@ class Director:
         """Tracked files: number, and the wall time of its arrival."""
         self._file_users: dict[str, set[int]] = {}
         """FILE_CHECKs by file."""
+        self._rising: dict[Server, Ns | None] = {}
+        """Servers that start slowly, and since when; None: the next tick will say."""
+        self._draining: set[Pool] = set()
+        """Pools with servers that drain."""
         self._effects = Effects()
 
     def take(self) -> Effects:
@@ -181,7 +185,7 @@ class Director:
     def _follow(self, server: Server, actions: Iterable[Action], report: Report) -> bool:
         """Do what the core has concluded, in `report`'s words; has a checker changed?"""
         pool = server.pool
-        sorry = pool.sorry_in_use
+        sorry, panics = pool.sorry_in_use, pool.panics
         changed = False
         for action in actions:
             match action:
@@ -198,7 +202,9 @@ class Director:
                     self._touch(pool, server)
                 case _:
                     self._effects.orders.append(action)
-        if pool.sorry_in_use != sorry:
+        if pool.panics != panics:
+            self._say_panic(pool)
+        if pool.sorry_in_use != sorry or pool.panics != panics:
             self._touch_all(pool)
         return changed
 
@@ -209,8 +215,51 @@ class Director:
             return
         level, state = ("notice", "is up") if change.up else ("warning", "is down")
         self._say_result(pool, server, report, level, state)
+        was_alive = server.alive
         self._announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
+        if server.alive != was_alive:
+            self._ramp(pool, server)
         self._touch(pool, server)
+
+    def _say_panic(self, pool: Pool) -> None:
+        alive = f"{pool.alive_count} of {len(pool.servers)} servers are alive"
+        alive += f", panic_threshold {pool.plan.panic_threshold} %"
+        if pool.panics:
+            self._say(pool, "warning", f"all servers serve, whatever their checks say: {alive}")
+        else:
+            self._say(pool, "notice", f"checks decide again: {alive}")
+
+    # -------------------------------------------------------------------------------- as time goes by
+
+    def _ramp(self, pool: Pool, server: Server) -> None:
+        """A server that has just come up begins with little weight (slow_start)."""
+        self._rising.pop(server, None)
+        server.ramp = 100
+        if server.alive and pool.plan.slow_start:
+            server.ramp = 1
+            self._rising[server] = None
+
+    def tick(self, now: Ns) -> None:
+        """To be called about once a second: weights that rise, servers that have drained."""
+        for server, known in list(self._rising.items()):
+            pool = server.pool
+            span = pool.plan.slow_start
+            since = self._rising[server] = now if known is None else known
+            server.ramp = min(100, max(1, 100 * (now - since) // span)) if span else 100
+            if server.ramp == 100:
+                del self._rising[server]
+            if pool.servers.get(server.key) is server:
+                self._touch(pool, server)
+        for pool in list(self._draining):
+            for key in [key for key, each in pool.draining.items() if now >= each.until]:
+                each = pool.draining.pop(key)
+                self._say(pool, "info", f"{server_name(pool.plan, each.plan)} has drained")
+                for at in pool.services:
+                    keys = self._effects.touched.setdefault(at, set())
+                    if keys is not None:
+                        keys.add(kernel_key(at, each.plan))
+            if not pool.draining:
+                self._draining.discard(pool)
 
     def _say_unchanged(self, pool: Pool, server: Server, report: Report) -> None:
         """A result that decides nothing is worth a line when we are to blame, or when it was asked for."""
@@ -302,8 +351,10 @@ class Director:
             if key not in wanted:
                 self._effects.notices += pool.farewell(removed=True)
                 self._touch_all(pool)
+                self._draining.discard(pool)
                 for server in pool:
                     self._drop(server.checkers)
+                    self._rising.pop(server, None)
         for key, service in wanted.items():
             kept = before.get(key)
             if kept is None:
@@ -323,9 +374,17 @@ class Director:
     def _reload_pool(self, pool: Pool, plan: VirtualServer, now: Ns) -> None:
         notices = self._effects.notices
         wanted = {DestinationKey(server.address, server.port): server for server in reversed(plan.real_servers)}
+        panics = pool.panics
         for key in [key for key in pool.servers if key not in wanted]:
-            self._drop(pool.servers[key].checkers)
+            leaving = pool.servers[key]
+            self._drop(leaving.checkers)
+            self._rising.pop(leaving, None)
+            if plan.drain_time and leaving.alive:
+                pool.draining[key] = Draining(leaving.plan, now + plan.drain_time)
+                self._draining.add(pool)
             notices += pool.remove(key)
+        for key in wanted:
+            pool.draining.pop(key, None)
         self._touch_all(pool)
         pool.set_plan(plan)
         self._enable(pool, not plan.ha_suspend or self._is_local(plan), now)
@@ -339,6 +398,8 @@ class Director:
             if server.plan != real:
                 self._reload_server(pool, server, real, now)
         self._announce(pool, pool.judge())
+        if pool.panics != panics:
+            self._say_panic(pool)
         self._touch_all(pool)
 
     def _reload_server(self, pool: Pool, server: Server, plan: RealServer, now: Ns) -> None:

@@ -16,6 +16,7 @@ from fastha.lvs.journal import Journal, decode_journal, encode_journal
 from fastha.lvs.quorum import Pool
 from fastha.lvs.reconcile import destination_operation, execute, ordered, reconcile, service_operations
 from fastha.lvs.wanted import Services, wanted_destination, wanted_entry, wanted_table
+from fastha.model.plan import Drift
 from fastha.model.table import DestinationKey, Op, Operation, Plane, Refusal, ServiceKey, Table
 from fastha.model.units import Ns, S
 
@@ -81,7 +82,10 @@ class Programmer:
         """Our services as we believe the kernel has them."""
         self.foreign: tuple[ServiceKey, ...] = ()
         self.refused: dict[Subject, Refusal] = {}
-        self.counters = {"plane_writes": 0, "plane_refusals": 0, "plane_repairs": 0, "plane_reads": 0}
+        self.counters = {"plane_writes": 0, "plane_refusals": 0, "plane_repairs": 0, "plane_drift": 0, "plane_reads": 0}
+        self.drift = Drift.REPAIR
+        self.drifted: tuple[str, ...] = ()
+        """What others have changed and we have left so (lvs_drift report)."""
         self._journal = journal
         self._say = say
         self._touched: Touched = {}
@@ -270,7 +274,7 @@ class Programmer:
                 self.flush(services, now)
             if not self._retry_at:
                 self._retry_delay = RETRY_FIRST
-        elif now >= self._check_at:
+        elif now >= self._check_at and self.drift is not Drift.IGNORE:
             self.check(services, now)
 
     def _forget_refusals(self, services: Services) -> None:
@@ -303,11 +307,29 @@ class Programmer:
         if not operations and getattr(self.plane, "damage", None):
             # The table says what we want but is not made as it should be: any word makes the plane rebuild it.
             operations = [Operation(Op.EDIT_SERVICE, at, service=entry.service) for at, entry in wanted.items()]
+        if self.drift is Drift.REPORT and not lost:
+            self._report(operations)
+            return
+        self.drifted = ()
         self._touched, self._again = {}, {}
         self._repair(operations, now, expected=lost)
         self._agree(wanted)
         self._settle_journal(services)
         self._check_at = max(self._check_at, now + CHECK_SHARE * (time.monotonic_ns() - begin))
+
+    def _report(self, operations: list[Operation]) -> None:
+        """Tell what a reading found, once, and leave it. What we have to change ourselves later is changed."""
+        strange = tuple(one for one in operations if (one.at, one.key) not in self.refused)
+        self.drifted = tuple(f"{one.at}: {_thing(one)} would put it right" for one in strange)
+        if strange and strange != self._repaired:
+            self.counters["plane_drift"] += len(strange)
+            self._say("warning", f"{self.plane.name}: the table was changed by others: {self._some(strange)}", "")
+        self._repaired = strange
+
+    @staticmethod
+    def _some(operations: tuple[Operation, ...]) -> str:
+        more = f" and {len(operations) - 3} more" if len(operations) > 3 else ""
+        return ", ".join(f"{one.at} {_thing(one)}" for one in operations[:3]) + more
 
     def _repair(self, operations: list[Operation], now: Ns, *, expected: bool) -> None:
         """Put right what a reading found. The same difference again and again is told once: somebody fights us, or the
@@ -316,11 +338,8 @@ class Programmer:
         if strange and not expected:
             self.counters["plane_repairs"] += len(strange)
             if strange != self._repaired:
-                what = ", ".join(f"{one.at} {_thing(one)}" for one in strange[:3])
-                more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
-                self._say(
-                    "warning", f"{self.plane.name}: the table was not as we left it; putting right: {what}{more}", ""
-                )
+                what = self._some(strange)
+                self._say("warning", f"{self.plane.name}: the table was not as we left it; putting right: {what}", "")
         self._repaired = strange
         self._apply(operations, now)
 

@@ -245,6 +245,32 @@ VIRTUAL_SERVER = Block(
             example="sorry_server_lvs_method NAT",
         ),
         Word(
+            name="drain_time",
+            arguments=Decimal("0", NO_LIMIT),
+            default="0: it goes at once",
+            effect="A real server that a reload removes stays at weight 0 for this time, so that its connections end.",
+            status=Status.OURS,
+            example="drain_time 60",
+        ),
+        Word(
+            name="slow_start",
+            arguments=Decimal("0", NO_LIMIT),
+            default="0: with its whole weight at once",
+            effect="A real server that comes up by its checks reaches its weight over this time, step by step; takes "
+            "weights above 1.",
+            status=Status.OURS,
+            example="slow_start 30",
+        ),
+        Word(
+            name="panic_threshold",
+            arguments=Integer(1, 100, "PERCENT"),
+            default="never",
+            effect="With a smaller share of real servers alive all of them serve: then the checks are more likely "
+            "wrong than the servers down. While a sorry server serves it does not act.",
+            status=Status.OURS,
+            example="panic_threshold 50",
+        ),
+        Word(
             name="real_server",
             arguments=Custom(server, "ADDRESS [PORT]", required="fatal"),
             opens="real_server",

@@ -17,6 +17,7 @@ from fastha.model.net import Address, Family, family_of
 from fastha.model.plan import (
     CheckerPlan,
     Command,
+    Drift,
     FlushOnStop,
     Forwarding,
     Method,
@@ -82,6 +83,7 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             lvs_flush=defs.has("lvs_flush"),
             lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
             lvs_flush_on_stop=FlushOnStop(defs.get("lvs_flush_on_stop", "")),
+            lvs_drift=Drift(defs.get("lvs_drift", "repair")),
             sync_daemon=_sync_daemon(ctx),
             net_namespace_ipvs=ctx.root.maybe("net_namespace_ipvs"),
             close_rst=defs.get("checker_close", "fin") == "rst",
@@ -302,6 +304,9 @@ class _Service:
             snmp_name=node.get("snmp_name", ""),
             sorry_server=self._sorry_server(method, servers),
             sorry_server_inhibit=node.has("sorry_server_inhibit"),
+            drain_time=node.get("drain_time", 0),
+            slow_start=node.get("slow_start", 0),
+            panic_threshold=node.get("panic_threshold", 0),
             real_servers=tuple(servers),
         )
 
