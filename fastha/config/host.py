@@ -20,6 +20,9 @@ class Interface(NamedTuple):
     kind: str = ""
     """`macvlan`, `ipvlan`, `vrf`, ...; empty for hardware."""
     mtu: int = 1500
+    mac: str = ""
+    lower: str = ""
+    """The interface underneath a macvlan or ipvlan."""
 
 
 class User(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from fastha.model.net import Address
 from fastha.model.plan import VrrpInstance, VrrpPlan
 from fastha.system.addresses import Addresses
+from fastha.system.firewall import Firewall, Shield
 from fastha.system.links import Network
 from fastha.system.routes import Routes, RouteWatch, Rules
 from fastha.system.wanted import STATIC
@@ -20,15 +21,16 @@ class Holdings:
         self.addresses = Addresses(index_of)
         self.routes = Routes(index_of, table_of)
         self.rules = Rules()
+        self.firewall = Firewall(index_of)
         self.watch = RouteWatch()
 
     def close(self) -> None:
-        for one in (self.addresses, self.routes, self.rules, self.watch):
+        for one in (self.addresses, self.routes, self.rules, self.firewall, self.watch):
             one.close()
 
     def assign(self, instances: Mapping[int, VrrpInstance], plan: VrrpPlan) -> None:
         """Encode what the Plan has now, by instance index."""
-        tables = (self.addresses, self.routes, self.rules)
+        tables = (self.addresses, self.routes, self.rules, self.firewall)
         for gone in frozenset().union(*(table.holders() for table in tables)) - instances.keys() - {STATIC}:
             for table in tables:
                 table.assign(gone, ())
@@ -36,6 +38,7 @@ class Holdings:
             self.addresses.assign(index, one.addresses + one.excluded_addresses)
             self.routes.assign(index, one.routes)
             self.rules.assign(index, one.rules)
+            self.firewall.assign(index, shields(one))
         self.addresses.assign(STATIC, plan.static_addresses)
         self.routes.assign(STATIC, plan.static_routes)
         self.rules.assign(STATIC, plan.static_rules)
@@ -45,6 +48,7 @@ class Holdings:
         self.addresses.want(holder, present)
         self.routes.want(holder, present)
         self.rules.want(holder, present)
+        self.firewall.want(holder, present)
 
     def commit(self) -> list[str]:
         """Carry out what changed. Returns what was refused, in words."""
@@ -52,6 +56,8 @@ class Holdings:
             *self.rules.remove(),
             *self.routes.remove(),
             *self.addresses.remove(),
+            *self.firewall.remove(),
+            *self.firewall.add(),
             *self.addresses.add(),
             *self.routes.add(),
             *self.rules.add(),
@@ -90,3 +96,11 @@ class Holdings:
             for line in self.addresses.lines(holder)
             if network.has(line.dev, line.address, line.prefixlen)
         )
+
+
+def shields(instance: VrrpInstance) -> tuple[Shield, ...]:
+    """The addresses that a master does not answer on: it is not their owner, and accept mode is off."""
+    if instance.accept or instance.owner:
+        return ()
+    lines = instance.addresses + instance.excluded_addresses
+    return tuple(Shield(a.address, a.dev if a.address.startswith("fe80:") else "") for a in lines)

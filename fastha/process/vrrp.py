@@ -14,11 +14,12 @@ import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastha._vrrp import AdvertEngine
 from fastha.model.net import Address, family_of
-from fastha.model.plan import VrrpInstance, VrrpPlan
+from fastha.model.plan import MadeLink, VrrpInstance, VrrpPlan
 from fastha.model.snapshot import VrrpSnapshot
 from fastha.model.units import MS, Ns, S
 from fastha.process import messages
@@ -28,8 +29,10 @@ from fastha.process.vrrp_mail import Mails
 from fastha.system import clock, realtime
 from fastha.system.advert_sockets import AdvertSockets
 from fastha.system.links import Forwarding, Network
+from fastha.system.madelinks import MadeLinks
 from fastha.system.proctitle import set_comm
 from fastha.system.sockets import packet_sender
+from fastha.system.sysctls import Sysctls
 from fastha.system.wanted import STATIC
 from fastha.vrrp import actions, events
 from fastha.vrrp.core import Core
@@ -58,6 +61,7 @@ class VrrpWork:
     engine: AdvertEngine
     network: Network
     holdings: Holdings
+    made: MadeLinks
     sockets: AdvertSockets
     frames: socket.socket
     """For gratuitous ARP and neighbour advertisements."""
@@ -77,6 +81,7 @@ class VrrpWork:
         self._fit_at: Ns | None = None
         """When the sockets are to be made to fit again; None: they do."""
         self._finished = False
+        self._released = False
         self._states: dict[str, str] = {}
         self._since_wall: dict[str, float] = {}
         """When an instance entered the state it is in, by the clock of that moment."""
@@ -103,10 +108,12 @@ class VrrpWork:
         self.engine.start()
         self.holdings = Holdings(self._index_of, self._table_of)
         self.network = Network(_configured_sources(plan.instances), self.holdings.addresses.known)
+        self.made = MadeLinks(self.network, Sysctls(Path(self._child.run_dir) / "vrrp-sysctls.json"))
         self.sockets = AdvertSockets(self.engine, self._index_of)
         self._enter_realtime(plan)
         self._interfaces = _named_interfaces(plan)
         self.network.read()
+        self._want_links(plan, plan.made_links)
         self._assign_holdings()
         self.holdings.want(STATIC, True)
         self._turn([*self.network.described(self._interfaces), events.Start(resume)])
@@ -121,13 +128,17 @@ class VrrpWork:
         process = self.core.plan.process
         named = _named_interfaces(plan)
         self.network.watch(_configured_sources(plan.instances))
+        # those that go are still needed, to say good-bye on
+        self._want_links(plan, (*self.core.plan.made_links, *plan.made_links))
         # what the new Plan looks at must be known before it is judged; what is known already changes nothing
         self._turn([*self.network.described(named), events.Reload(plan)])
         self._interfaces = named
+        self._want_links(plan, plan.made_links)
         if plan.process != process:
             self._enter_realtime(plan)
 
     def stop(self, release: bool) -> None:
+        self._released = release
         if release:
             self.holdings.want(STATIC, False)
         self._turn([events.Shutdown(release)])
@@ -142,6 +153,9 @@ class VrrpWork:
         if not self.engine.stop():
             self._child.log("error", "the advert engine did not stop; what it had to say may be unsaid")
         self.sockets.close()
+        if self._released:
+            self._complain([*self.holdings.firewall.release(), *self.made.release()])
+        self.made.close()
         self.holdings.close()
         self.network.close()
         self.frames.close()
@@ -216,7 +230,13 @@ class VrrpWork:
 
     def _kernel_speaks(self) -> None:
         happened: list[events.Event] = []
-        for change in self.network.changes():
+        changes = self.network.changes()
+        if self.made.missing():
+            more, problems = self.made.make()
+            self._complain(problems)
+            changes += more
+            self._fit_firewall(self.core.plan)
+        for change in changes:
             match change:
                 case events.AddressGone(interface, address):
                     if not self.holdings.address_gone(interface, address):
@@ -302,9 +322,21 @@ class VrrpWork:
         self._fit_at = now + FIT_AGAIN if problems else None
         self._complain(problems)
 
+    def _want_links(self, plan: VrrpPlan, links: Iterable[MadeLink]) -> None:
+        """Make the interfaces of the Plan and set what goes with them; at set-up only. What is new by that is read
+        already."""
+        self._complain(self.made.want(links, plan.promote_secondaries, igmp=not plan.disable_local_igmp))
+        self._complain(self.made.make()[1])
+        self._fit_firewall(plan)
+
+    def _fit_firewall(self, plan: VrrpPlan) -> None:
+        made = self.made.indexes()
+        self._complain(self.holdings.firewall.fit(plan.firewall, made, igmp=not plan.disable_local_igmp))
+
     def _assign_holdings(self) -> None:
         """Encode the requests for what the Plan, as it is now, has in the kernel."""
         self.holdings.assign({index: one.plan for index, one in self.core.instances.items()}, self.core.plan)
+        self._fit_firewall(self.core.plan)
 
     def _announce(self, now: Ns) -> None:
         """Gratuitous ARP and neighbour advertisements, now that the addresses are there."""
@@ -380,6 +412,7 @@ def _named_interfaces(plan: VrrpPlan) -> frozenset[str]:
     return frozenset(
         [
             *(i.interface for i in plan.instances),
+            *(i.base for i in plan.instances if i.base),
             *(track.name for i in plan.instances for track in i.track_interfaces),
             *(track.name for group in plan.sync_groups for track in group.track_interfaces),
             *(line.dev for line in (*lines, *plan.static_addresses)),
@@ -390,7 +423,7 @@ def _named_interfaces(plan: VrrpPlan) -> frozenset[str]:
 
 
 def _configured_sources(instances: Iterable[VrrpInstance]) -> frozenset[tuple[str, Address]]:
-    return frozenset((i.interface, i.source) for i in instances if i.track_src_ip and i.source is not None)
+    return frozenset((i.source_interface, i.source) for i in instances if i.track_src_ip and i.source is not None)
 
 
 def _raise_descriptor_limit() -> None:

@@ -82,19 +82,20 @@ class Addresses(Wanted[VirtualAddress, Place, bytes]):
         """The first half of `commit`."""
         gone, _ = self.due()
         self.settle(gone)
-        requests = [(place, _at(payload, index)) for place, payload in gone if (index := self._index_of(place.dev))]
+        requests = [(place, at(payload, index)) for place, payload in gone if (index := self._index_of(place.dev))]
         return send(self._socket, REMOVE, requests)
 
     def add(self) -> list[str]:
         """The second half."""
         _, new = self.due()
         self.settle(new)
-        requests = [(place, _at(payload, index)) for place, payload in new if (index := self._index_of(place.dev))]
+        requests = [(place, at(payload, index)) for place, payload in new if (index := self._index_of(place.dev))]
         problems = [f"cannot add {place}: no such interface" for place, _ in new if not self._index_of(place.dev)]
         return [*problems, *send(self._socket, ADD, requests)]
 
 
-def _at(payload: bytes, index: int) -> bytes:
+def at(payload: bytes, index: int) -> bytes:
+    """The payload for the interface of that index."""
     return payload[:INDEX_AT] + INDEX.pack(index) + payload[INDEX_AT + INDEX.size :]
 
 
@@ -102,7 +103,7 @@ def _place(line: VirtualAddress) -> Place:
     return Place(line.dev, line.address, line.prefixlen)
 
 
-def encode(line: VirtualAddress) -> bytes:
+def encode(line: VirtualAddress, protocol: int = OURS) -> bytes:
     """struct ifaddrmsg and its attributes for one address, without the interface's index (0)."""
     family = family_of(line.address)
     flags = 0
@@ -130,7 +131,7 @@ def encode(line: VirtualAddress) -> bytes:
     if line.preferred_lft is not None:
         lifetime = {"ifa_preferred": line.preferred_lft, "ifa_valid": FOREVER, "cstamp": 0, "tstamp": 0}
         attributes.append(("IFA_CACHEINFO", lifetime))
-    attributes += [("IFA_FLAGS", flags), ("IFA_PROTO", OURS)]
+    attributes += [("IFA_FLAGS", flags), ("IFA_PROTO", protocol)]
     message["attrs"] = attributes
     message.encode()
     return bytes(message.data[16:])

@@ -7,6 +7,8 @@ import pwd
 import random
 import re
 import socket
+import struct
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -18,10 +20,14 @@ from fastha.config.host import FileInfo, Interface, User
 from fastha.model.net import Address, parse_address
 from fastha.model.plan import Regex
 from fastha.system import netns
+from fastha.system.links import NETLINK_ROUTE, RTM_GETLINK
+from fastha.system.netlink import NetlinkSocket
+from fastha.wire.netlink import attributes
 
-SYS_NET = Path("/sys/class/net")
 IFF_UP, IFF_LOOPBACK, IFF_MULTICAST = 0x1, 0x8, 0x1000
-ARPHRD_LOOPBACK = 772
+_LINK = struct.Struct("=4xiI")
+"""Of struct ifinfomsg: index and flags."""
+_ADDRESS, _IFNAME, _MTU, _LOWER, _LINKINFO, _KIND = 1, 3, 4, 5, 18, 1
 
 
 class SystemHost:
@@ -65,20 +71,14 @@ class SystemHost:
 
     @cached_property
     def _interfaces(self) -> dict[str, Interface]:
-        result = {}
-        for _, name in socket.if_nameindex():
-            attributes = SYS_NET / name
-            flags = int(_text(attributes / "flags", "0x1003"), 16)
-            kind = re.search(r"^DEVTYPE=(\w+)", _text(attributes / "uevent", ""), re.MULTILINE)
-            result[name] = Interface(
-                name=name,
-                up=bool(flags & IFF_UP),
-                loopback=bool(flags & IFF_LOOPBACK),
-                multicast=bool(flags & IFF_MULTICAST),
-                kind=kind[1] if kind else "",
-                mtu=int(_text(attributes / "mtu", "1500")),
-            )
-        return result
+        """By rtnetlink: /sys shows those of the namespace it was mounted in."""
+        links = NetlinkSocket(NETLINK_ROUTE)
+        try:
+            found = [_decoded(payload) for payload in links.dump(RTM_GETLINK, bytes(16))]
+        finally:
+            links.close()
+        names = {index: one.name for index, _, one in found}
+        return {one.name: one._replace(lower=names.get(lower, "")) for _, lower, one in found}
 
     def has_namespace(self, name: str) -> bool:
         return netns.exists(name)
@@ -128,12 +128,22 @@ class SystemHost:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _text(path: Path, default: str) -> str:
-    """A small file of /sys; `default` where it cannot be read (it does not follow network namespaces)."""
-    try:
-        return path.read_text().strip() or default
-    except OSError:
-        return default
+def _decoded(payload: bytes) -> tuple[int, int, Interface]:
+    """(index, index of the interface underneath, interface) of an RTM_NEWLINK message (linux/if_link.h)."""
+    index, flags = _LINK.unpack_from(payload)
+    found = attributes(payload, 16)
+    kind = attributes(found[_LINKINFO]).get(_KIND, b"") if _LINKINFO in found else b""
+    number = {key: int.from_bytes(found.get(key, b""), sys.byteorder) for key in (_MTU, _LOWER)}
+    interface = Interface(
+        name=found[_IFNAME].rstrip(b"\0").decode("utf-8", "surrogateescape"),
+        up=bool(flags & IFF_UP),
+        loopback=bool(flags & IFF_LOOPBACK),
+        multicast=bool(flags & IFF_MULTICAST),
+        kind=kind.rstrip(b"\0").decode("ascii", "replace"),
+        mtu=number[_MTU],
+        mac=found.get(_ADDRESS, b"").hex(":"),
+    )
+    return index, number[_LOWER], interface
 
 
 def braces(pattern: str) -> Iterator[str]:

@@ -42,6 +42,13 @@ class Interface:
     multicast: bool
     arp: bool
     mac: bytes
+    kind: str = ""
+    """`macvlan`, `vrf`, ...; empty for hardware."""
+    lower: int = 0
+    """Index of the interface underneath a macvlan or ipvlan."""
+    master: int = 0
+    """Index of the bridge, bond or VRF that it belongs to."""
+    group: int = 0
     vrf_table: int = 0
     """Of a VRF interface."""
 
@@ -298,6 +305,10 @@ def _decode_link(payload: bytes) -> Interface | None:
         multicast=bool(flags & IFF_MULTICAST),
         arp=not flags & IFF_NOARP,
         mac=bytes.fromhex(mac.replace(":", "")) if mac.count(":") == 5 else b"",
+        kind=kind or "",
+        lower=message.get_attr("IFLA_LINK") or 0,
+        master=message.get_attr("IFLA_MASTER") or 0,
+        group=message.get_attr("IFLA_GROUP") or 0,
         vrf_table=data.get_attr("IFLA_VRF_TABLE") or 0 if kind == "vrf" and data is not None else 0,
     )
 

@@ -136,6 +136,32 @@ class NetlinkSocket:
             if index == last:
                 return
 
+    def transaction(self, messages: Sequence[tuple[int, int, bytes]]) -> None:
+        """Send (type, flags, payload) as one: nf_tables carries out all or nothing of what stands between its begin
+        and its end. OSError with the errno of the first that was refused."""
+        base = self._reserve(len(messages))
+        last = len(messages) - 2
+        """The end itself is not answered."""
+        frames = [
+            wire.frame(
+                kind, flags | (wire.REQUEST if index != last else wire.REQUEST | wire.ACK), base + index, payload
+            )
+            for index, (kind, flags, payload) in enumerate(messages)
+        ]
+        self._socket.send(b"".join(frames))
+        refusal: OSError | None = None
+        for message in self._messages():
+            index = message.seq - base
+            if message.kind != wire.ERROR or not 0 <= index < len(messages):
+                continue
+            code, text = wire.failure(message)
+            if code and refusal is None:
+                refusal = OSError(code, text or os.strerror(code))
+            if index == last or (code and index == 0):
+                break
+        if refusal is not None:
+            raise refusal
+
     def ask(self, kind: int, payload: bytes) -> bytes:
         """Send one request that has one answer; its payload. OSError with the kernel's errno when it is refused."""
         sequence = self._reserve(1)

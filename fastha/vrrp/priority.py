@@ -53,8 +53,10 @@ def tracks_of(plan: VrrpInstance, group: SyncGroup | None, *, group_has_owner: b
     own trackers have weight 0, because an owner's priority does not move.
     """
     interfaces = plan.track_interfaces
-    if plan.interface and not plan.dont_track_primary and all(t.name != plan.interface for t in interfaces):
-        interfaces = (Track(name=plan.interface), *interfaces)
+    if not plan.dont_track_primary:
+        # one of our own making is as good as the one underneath
+        named = {t.name for t in interfaces} | {""}
+        interfaces = (*(Track(name=n) for n in (plan.interface, plan.base) if n not in named), *interfaces)
     own = Tracks(interfaces, plan.track_scripts, plan.track_files, plan.track_processes)
     if group is None:
         return own

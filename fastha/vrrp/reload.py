@@ -103,7 +103,8 @@ def watched(instance: Instance) -> set[tuple[str, str]]:
         ("file", tracks.files),
         ("process", tracks.processes),
     )
-    return {("interface", instance.plan.interface)} | {(kind, t.name) for kind, named in kinds for t in named}
+    own = {("interface", name) for name in (instance.plan.interface, instance.plan.base) if name}
+    return own | {(kind, t.name) for kind, named in kinds for t in named}
 
 
 def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:

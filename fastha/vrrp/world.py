@@ -48,8 +48,8 @@ class World:
     def source_of(self, plan: VrrpInstance) -> Address | None:
         """What adverts of an instance leave from; None: there is no usable address."""
         if plan.source is None:
-            return self.sources.get((plan.interface, plan.family))
-        if plan.track_src_ip and (plan.interface, plan.source) not in self.configured:
+            return self.sources.get((plan.source_interface, plan.family))
+        if plan.track_src_ip and (plan.source_interface, plan.source) not in self.configured:
             return None
         return plan.source
 

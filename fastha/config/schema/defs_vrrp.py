@@ -46,8 +46,6 @@ VRRP = (
         default="off",
         effect="Turns off IGMP reports for link-local groups on the whole host while running.",
         reload=START,
-        status=PENDING,
-        pending="IGMP reports go on as the kernel sends them",
         example="disable_local_igmp",
     ),
     Word(
@@ -239,8 +237,6 @@ VRRP = (
         default="vrrp",
         effect="How names of virtual MAC interfaces begin.",
         repeat=Repeat.FIRST,
-        status=PENDING,
-        pending="virtual MAC interfaces are not made yet",
         example="vmac_prefix vrrp",
     ),
     Word(
@@ -249,8 +245,6 @@ VRRP = (
         default="as vmac_prefix",
         effect="The same for interfaces made for addresses on other interfaces.",
         repeat=Repeat.FIRST,
-        status=PENDING,
-        pending="virtual MAC interfaces are not made yet",
         example="vmac_addr_prefix vrrpa",
     ),
     *(
@@ -258,17 +252,24 @@ VRRP = (
             name=name,
             arguments=Words("[NAME...]", 0, required=""),
             repeat=Repeat.FIRST,
-            default="not used",
+            default="keepalived" if name == "nftables" else "not used",
             effect=effect,
-            reload=START,
-            status=PENDING,
-            pending="no firewall rules are made, so no_accept has no effect either",
+            status=status,
             example=name,
         )
-        for name, effect in (
-            ("vrrp_iptables", "Chains for the rules of no_accept and virtual MACs."),
-            ("vrrp_ipsets", "Names of the sets that those rules use."),
-            ("nftables", "nftables table for the rules of no_accept and virtual MACs."),
+        for name, effect, status in (
+            (
+                "vrrp_iptables",
+                "Asks for the rules of no_accept and virtual MACs by iptables; they are made by nftables, in a table "
+                "of their own.",
+                Status.NO_EFFECT,
+            ),
+            (
+                "vrrp_ipsets",
+                "Names of the sets of those rules; nftables has its own, in its table.",
+                Status.NO_EFFECT,
+            ),
+            ("nftables", "nftables table for the rules of no_accept and virtual MACs.", Status.IN_EFFECT),
         )
     ),
     Word(
@@ -276,27 +277,19 @@ VRRP = (
         arguments=Integer(-(2**31), INT, "PRIORITY"),
         default="-1",
         effect="Priority of those nftables chains.",
-        reload=START,
-        status=PENDING,
-        pending="no firewall rules are made",
         example="nftables_priority -1",
     ),
     Word(
         name="nftables_ifindex",
         default="off",
-        effect="Those rules know link-local addresses by interface number, not name.",
-        reload=START,
-        status=PENDING,
-        pending="no firewall rules are made",
+        effect="Those rules know link-local addresses by interface number, not name: they always do here.",
+        status=Status.NO_EFFECT,
         example="nftables_ifindex",
     ),
     Word(
         name="nftables_counters",
         default="off",
         effect="Those rules count packets.",
-        reload=START,
-        status=PENDING,
-        pending="no firewall rules are made",
         example="nftables_counters",
     ),
     Word(

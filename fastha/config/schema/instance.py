@@ -119,9 +119,6 @@ ELECTION = (
         name="no_accept",
         default="off",
         effect="A master that does not own the addresses drops what is sent to them.",
-        status=PENDING,
-        pending="packets to the virtual addresses are accepted",
-        loud=True,
         example="no_accept",
     ),
     Word(

@@ -10,12 +10,11 @@ from fastha.config.arguments import (
     Reading,
     Text,
 )
-from fastha.config.schema.entry import Block, Status, Word
+from fastha.config.schema.entry import Block, Word
 
 SCOPES = {"global": 0, "universe": 0, "nowhere": 255, "host": 254, "link": 253, "site": 200} | {
     str(n): n for n in range(256)
 }
-NO_VMAC = "virtual MAC interfaces are not made yet; the address goes to the interface itself"
 
 
 class Scope(Choice):
@@ -110,9 +109,6 @@ ADDRESS_LINE = Block(
             name="use_vmac",
             default="off",
             effect="Puts this address on an interface with the virtual MAC address.",
-            status=Status.PENDING,
-            pending=NO_VMAC,
-            loud=True,
             example="192.0.2.10/24 dev eth1 use_vmac",
         ),
     ),

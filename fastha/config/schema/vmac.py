@@ -69,7 +69,7 @@ def _mac(r: Reading, options: dict[str, Any], text: str, at: int) -> None:
 
 
 def use_ipvlan(r: Reading) -> Any:
-    """A dict of what was given: name, address, mode, group."""
+    """A dict of what was given: name, address, prefixlen, mode, group."""
     options: dict[str, Any] = {}
     at = 1
     while at < len(r.words):
@@ -95,6 +95,16 @@ def use_ipvlan(r: Reading) -> Any:
             else:
                 if "address" in options:
                     r.error(f"a second address: '{word}' is ignored", at)
-                options.setdefault("address", address)
+                else:
+                    options["address"] = address
+                    _prefixlen(r, options, word.partition("/")[2], at)
         at += 1
     return options
+
+
+def _prefixlen(r: Reading, options: dict[str, Any], text: str, at: int) -> None:
+    full = 128 if ":" in options["address"] else 32
+    if text.isdecimal() and int(text) <= full:
+        options["prefixlen"] = int(text)
+    elif text:
+        r.error(f"'{text}' is no prefix length of 0..{full}; {full} is used", at)

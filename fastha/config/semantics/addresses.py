@@ -1,5 +1,7 @@
 """virtual_ipaddress, virtual_ipaddress_excluded, static_ipaddress."""
 
+from collections.abc import Callable
+
 from fastha.config.lines import AddressLine
 from fastha.config.semantics.context import Context
 from fastha.config.tree import Node
@@ -30,16 +32,17 @@ def plan_address(item: AddressLine, dev: str) -> VirtualAddress:
 
 
 def virtual_addresses(
-    ctx: Context, node: Node, path: str, *, dev: str, family: Family | None, what: str
+    ctx: Context, node: Node, path: str, *, place_of: Callable[[AddressLine], str], family: Family | None, what: str
 ) -> tuple[VirtualAddress, ...]:
-    """The addresses of one block. With `family` others are refused, line by line; so are repeated ones."""
+    """The addresses of one block; `place_of` gives the interface of each. With `family` others are refused, line by
+    line; so are repeated ones."""
     seen: set[tuple[str, int, str]] = set()
     result = []
     for item in node.entries(path):
         if family is not None and item.family != family:
             ctx.error(f"{what} is IPv{family}, and {item} is not; it is ignored", item.line)
             continue
-        place = ctx.made.get(item.dev, item.dev) if item.dev else dev
+        place = place_of(item)
         if item.dev is not None:
             ctx.interface(item.dev, f"address {item}", item.line, item.line.words.index(item.dev))
         # keepalived compares whole addresses only where they are advertised

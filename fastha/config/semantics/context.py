@@ -20,8 +20,7 @@ class Context:
         self.refused: list[str] = []
         self.dynamic = self.defs.has("dynamic_interfaces")
         self.made: dict[str, str] = {}
-        """Interfaces that the configuration itself would make (use_vmac) -> the interface underneath, which stands in
-        for them until they are made."""
+        """Interfaces that the configuration itself makes -> the interface underneath."""
 
     def error(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
         self.report.error(message, line, word, suggestion=suggestion)

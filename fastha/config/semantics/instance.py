@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastha.config.arguments import is_multicast
+from fastha.config.lines import AddressLine
 from fastha.config.semantics.addresses import virtual_addresses
 from fastha.config.semantics.authentication import auth_hmac
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.routes import Lines, followed
 from fastha.config.semantics.tracking import Tracking
+from fastha.config.semantics.vmac import Vmacs
 from fastha.config.tree import Node
 from fastha.model.net import Address, Family, family_of
-from fastha.model.plan import AuthType, Track, UnicastChecksum, UnicastPeer, VirtualAddress, VrrpInstance
+from fastha.model.plan import AuthType, MadeLink, Track, UnicastChecksum, UnicastPeer, VirtualAddress, VrrpInstance
 from fastha.model.routes import Route, Rule
 from fastha.model.units import MS, Ns, S
 
@@ -72,6 +74,7 @@ class Reader:
     lines: Lines
     followed: Mapping[str, tuple[str, ...]]
     """instance -> interfaces that it follows because of static items."""
+    vmacs: Vmacs
     garp: Garp = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +93,7 @@ class _Instance:
         self.defs = reader.ctx.defs
         self.tracking = reader.tracking
         self.lines = reader.lines
+        self.vmacs = reader.vmacs
         self.followed = reader.followed.get(node.header, ())
         self.garp = reader.garp.of_instance(node)
         self.node = node
@@ -140,7 +144,8 @@ class _Instance:
             self.refuse("virtual_router_id is missing", suggestion="it must be the same on all routers of the group")
         peers = self._peers()
         self._state()
-        addresses, excluded = self._addresses(interface or "")
+        made = self.vmacs.of_instance(node, interface, vrid, self.family) if interface and vrid else None
+        addresses, excluded = self._addresses(interface or "", made, vrid or 0)
         auth_type, password = self._authentication()
         nopreempt, preempt_delay = self._preemption()
         if node.has("vmac_xmit_base") and (self.strict or not (node.has("use_vmac") or node.has("use_vmac_addr"))):
@@ -148,7 +153,9 @@ class _Instance:
         routes = self.lines.routes(node, "virtual_routes")
         rules = self.lines.rules(node, "virtual_rules")
         tracks = self._tracks(interface or "")
-        interfaces = self._with_followed(tracks[0], interface or "", (*addresses, *excluded), (*routes, *rules))
+        base, interface = interface, self._runs_on(interface, made, unicast=bool(peers))
+        known = {name for name in (base, interface) if name}
+        interfaces = self._with_followed(tracks[0], known, (*addresses, *excluded), (*routes, *rules))
         if vrid is None or not interface:
             return None
         down = node.get("down_timer_adverts", defs.get("vrrp_down_timer_adverts", 3))
@@ -161,6 +168,7 @@ class _Instance:
         return VrrpInstance(
             name=self.name,
             interface=interface,
+            base=base if base and base != interface else "",
             virtual_router_id=vrid,
             family=self.family,
             version=self.version,
@@ -285,13 +293,45 @@ class _Instance:
         elif self.priority == 255 and not self.node.has("state"):
             self.master = True
 
-    def _addresses(self, interface: str) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
+    def _runs_on(self, interface: str | None, made: MadeLink | None, *, unicast: bool) -> str | None:
+        """Where adverts leave and arrive."""
+        if made is None or made.mac is None:
+            return made.name if made else interface
+        base = (self.node.has("vmac_xmit_base") and not self.strict) or unicast
+        return interface if base else made.name
+
+    def _place(self, item: AddressLine, interface: str, made: MadeLink | None, vrid: int) -> str:
+        """The interface of an address: the instance's own, even when the one underneath is named, or the named one; or
+        one with a virtual MAC on top of it."""
+        dev = item.dev or interface
+        own = dev in {interface, made.name if made else interface}
+        if own and made and (item.family == self.family or not self.node.has("use_vmac_addr")):
+            return made.name
+        base = self.ctx.made.get(dev, dev)
+        if (
+            vrid
+            and base
+            and (item.options.get("use_vmac") or (self.node.has("use_vmac_addr") and not self._at_home(item)))
+        ):
+            return self.vmacs.of_address(base, vrid, item.family).name
+        return dev
+
+    def _at_home(self, item: AddressLine) -> bool:
+        return item.dev in {None, self.node.maybe("interface")} and item.family == self.family
+
+    def _addresses(
+        self, interface: str, made: MadeLink | None, vrid: int
+    ) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
         node = self.node
+
+        def place_of(item: AddressLine) -> str:
+            return self._place(item, interface, made, vrid)
+
         addresses = virtual_addresses(
-            self.ctx, node, "virtual_ipaddress", dev=interface, family=self.family, what=self.name
+            self.ctx, node, "virtual_ipaddress", place_of=place_of, family=self.family, what=self.name
         )
         excluded = virtual_addresses(
-            self.ctx, node, "virtual_ipaddress_excluded", dev=interface, family=None, what=self.name
+            self.ctx, node, "virtual_ipaddress_excluded", place_of=place_of, family=None, what=self.name
         )
         if not addresses:
             if self.strict or self.version == 3:
@@ -399,6 +439,8 @@ class _Instance:
 
     def _source(self) -> Address | None:
         source: Address | None = self.node.maybe("source")
+        if source is None and self.node.has("use_ipvlan") and not self.node.has("use_vmac"):
+            source = self.node.maybe("use_ipvlan").get("address")
         if source is not None and family_of(source) != self.family:
             self.error(f"source address {source} is not IPv{self.family}; it is ignored", "source")
             return None
@@ -492,14 +534,14 @@ class _Instance:
     def _with_followed(
         self,
         tracks: tuple[Track, ...],
-        own: str,
+        own: set[str],
         addresses: Iterable[VirtualAddress],
         lines: Iterable[Route | Rule],
     ) -> tuple[Track, ...]:
         """The interfaces of addresses, routes and rules are tracked too, unless those say no_track."""
         wanted = [address.dev for address in addresses if not address.no_track]
         wanted += [dev for line in lines for dev in followed(line)]
-        known = {own, *(track.name for track in tracks)}
+        known = {*own, *(track.name for track in tracks)}
         more = dict.fromkeys(name for name in (*wanted, *self.followed) if name not in known)
         return (*tracks, *(Track(name=name) for name in more))
 

@@ -8,8 +8,18 @@ from fastha.config.semantics.process import process_settings
 from fastha.config.semantics.routes import Lines, static_followers
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
+from fastha.config.semantics.vmac import Vmacs
 from fastha.config.tree import Node
-from fastha.model.plan import Command, GarpGroup, Notifies, SyncGroup, VrrpInstance, VrrpPlan
+from fastha.model.plan import (
+    Command,
+    FirewallSettings,
+    GarpGroup,
+    MadeLink,
+    Notifies,
+    SyncGroup,
+    VrrpInstance,
+    VrrpPlan,
+)
 from fastha.model.units import Ns, S
 
 EVENTS = {
@@ -25,15 +35,10 @@ EVENTS = {
 def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan:
     """All instances and groups. Those that cannot be run are left out, and said."""
     nodes = ctx.root.blocks("vrrp_instance")
-    for node in nodes:
-        vmac = node.maybe("use_vmac")
-        if vmac is not None:
-            vrid = node.get("virtual_router_id", 0)
-            name = vmac.get("name", f"{ctx.defs.get('vmac_prefix', 'vrrp')}.{vrid}")
-            ctx.made[name] = node.get("interface", "")
+    vmacs = Vmacs(ctx)
     membership = _membership(ctx, nodes)
     lines = Lines(ctx)
-    reader = Reader(ctx, tracking, lines, static_followers(ctx))
+    reader = Reader(ctx, tracking, lines, static_followers(ctx), vmacs)
     instances = []
     for node in nodes:
         instance = reader.read(node, membership.get(node.header))
@@ -42,6 +47,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
     _distinct(ctx, nodes, instances)
     defs = ctx.defs
     _track_groups(ctx, {node.header for node in nodes})
+    vmacs.settle(tuple(line for i in instances for line in (*i.addresses, *i.excluded_addresses)))
     return VrrpPlan(
         instances=tuple(instances),
         sync_groups=_groups(ctx, membership, instances, tracking),
@@ -49,10 +55,15 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         static_routes=lines.routes(ctx.root, "static_routes"),
         static_rules=lines.rules(ctx.root, "static_rules"),
         garp_groups=_garp_groups(ctx),
-        interface_delays=_interface_delays(ctx),
+        made_links=vmacs.links(),
+        promote_secondaries=_promoting(nodes, instances),
+        disable_local_igmp=defs.has("disable_local_igmp"),
+        firewall=_firewall(ctx),
+        interface_delays=_interface_delays(ctx, vmacs.links()),
         startup_delay=_startup_delay(ctx),
         dynamic_interfaces=ctx.dynamic,
         log_unknown_vrids=defs.has("log_unknown_vrids"),
+        fifo_write_states_on_reload=defs.has("fifo_write_vrrp_states_on_reload"),
         log_detail=log_detail,
         process=process_settings(ctx, "vrrp", "keepalived_vrrp"),
     )
@@ -130,7 +141,9 @@ def _tracked_twice(ctx: Context, group: Node, members: list[VrrpInstance]) -> No
     """An interface is tracked by the group or by the member, not by both; a member tracks its own anyway."""
     for item in group.entries("track_interface"):
         for member in members:
-            if item.name == member.interface or item.name in {track.name for track in member.track_interfaces}:
+            if item.name in {member.interface, member.base} or item.name in {
+                track.name for track in member.track_interfaces
+            }:
                 ctx.error(
                     f"vrrp_sync_group {group.header} tracks {item.name}, and so does its member {member.name}",
                     item.line,
@@ -143,7 +156,7 @@ def _distinct(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) ->
     lines = {node.header: node.line_of("virtual_router_id") for node in nodes}
     seen: dict[tuple[object, ...], str] = {}
     for instance in instances:
-        base = (instance.interface, instance.family, instance.virtual_router_id)
+        base = (instance.base or instance.interface, instance.family, instance.virtual_router_id)
         places: list[tuple[object, ...]] = (
             [(*base, peer.address) for peer in instance.unicast_peers]
             if instance.unicast
@@ -170,6 +183,22 @@ def _track_groups(ctx: Context, known: set[str]) -> None:
                 note(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
         if not any(item.name in known for item in names):
             note(f"track_group {node.header} has no members; it is removed", node.line, 1)
+
+
+def _promoting(nodes: list[Node], instances: list[VrrpInstance]) -> tuple[str, ...]:
+    wanting = {node.header for node in nodes if node.has("promote_secondaries")}
+    return tuple(dict.fromkeys(i.interface for i in instances if i.name in wanting and not i.base))
+
+
+def _firewall(ctx: Context) -> FirewallSettings:
+    """vrrp_iptables asks for the same rules: nftables carries them out."""
+    defaults = FirewallSettings()
+    names: tuple[str, ...] = ctx.defs.get("nftables", ())
+    return FirewallSettings(
+        table=names[0] if names else defaults.table,
+        priority=ctx.defs.get("nftables_priority", defaults.priority),
+        counters=ctx.defs.has("nftables_counters"),
+    )
 
 
 def _garp_groups(ctx: Context) -> tuple[GarpGroup, ...]:
@@ -205,11 +234,13 @@ def _garp_groups(ctx: Context) -> tuple[GarpGroup, ...]:
     return tuple(result)
 
 
-def _interface_delays(ctx: Context) -> dict[str, tuple[Ns, Ns]]:
+def _interface_delays(ctx: Context, made: tuple[MadeLink, ...]) -> dict[str, tuple[Ns, Ns]]:
+    """Interfaces of our own making take the delays of the one underneath."""
     result = {}
     for item in ctx.root.entries("interface_up_down_delays"):
         if ctx.polled_interface(item.interface, "interface_up_down_delays", item.line):
             result[item.interface] = (item.down, item.up)
+    result.update({link.name: result[link.base] for link in made if link.base in result})
     return result
 
 

@@ -137,7 +137,8 @@ def test_a_vmac_may_be_named_although_it_does_not_exist_yet() -> None:
     assert errors(instance(extra)) == []
     plan = planned(extra)
     assert plan.track_interfaces == ()
-    assert plan.excluded_addresses[0].dev == "eth0"
+    assert (plan.interface, plan.base) == ("vip0", "eth0")
+    assert plan.excluded_addresses[0].dev == "vip0"
 
 
 def test_one_vrid_per_interface_and_group() -> None:

@@ -1,0 +1,159 @@
+"""use_vmac, use_vmac_addr, use_ipvlan: the interfaces that the configuration makes, and how they are called."""
+
+from dataclasses import replace
+from typing import Any
+
+from fastha.config.arguments import MAX_INTERFACE, UINT
+from fastha.config.semantics.context import Context
+from fastha.config.semantics.names import Names
+from fastha.config.tree import Node
+from fastha.model.net import Family
+from fastha.model.plan import MadeLink, VirtualAddress
+
+MODES = {"bridge": 0, "private": 1, "vepa": 2}
+
+
+class Vmacs:
+    """All made interfaces of a file. One of the same base, family and VRID serves all who need it."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._names = Names(ctx)
+        self._made: dict[tuple[str, str], MadeLink] = {}
+        """(base, MAC address; of an ipvlan its name) -> link"""
+        self._taken = set(ctx.host.interfaces())
+        for node in ctx.root.blocks("vrrp_instance"):
+            options = _options(node)
+            if options is None:
+                continue
+            self._judge(node, options)
+            if "name" in options:
+                self._taken.add(options["name"])
+                ctx.made.setdefault(options["name"], node.get("interface", ""))
+
+    def links(self) -> tuple[MadeLink, ...]:
+        return tuple(self._made.values())
+
+    def of_instance(self, node: Node, base: str, vrid: int, family: Family) -> MadeLink | None:
+        """The interface that the instance runs on; None: on the one it names."""
+        options = _options(node)
+        if options is None:
+            return None
+        group = self._group(node, options)
+        name: str | None = options.get("name")
+        if node.has("use_ipvlan") and not node.has("use_vmac"):
+            name = name or self._lasting(base, vrid) or self._free(self._prefix("vmac_prefix"), vrid, family)
+            link = MadeLink(
+                name=name,
+                base=base,
+                mode=MODES[options.get("mode", "bridge")],
+                group=group,
+                family=family,
+                ipv6=True,
+                address=options.get("address"),
+                prefixlen=options.get("prefixlen", 32 if family == 4 else 128),
+            )
+            return self._add((base, name), link)
+        mac = _mac(options.get("mac"), vrid, family)
+        found = self._made.get((base, mac))
+        if found is not None:
+            return found
+        name = name or self._there(base, mac) or self._free(self._prefix("vmac_prefix"), vrid, family)
+        notify = "netlink_notify_msg" in options
+        link = MadeLink(name=name, base=base, mac=mac, group=group, family=family, ipv6=family == 6, notify=notify)
+        return self._add((base, mac), link)
+
+    def of_address(self, base: str, vrid: int, family: Family) -> MadeLink:
+        """The interface for addresses of a virtual router on an interface that is not its own."""
+        mac = _mac(None, vrid, family)
+        found = self._made.get((base, mac))
+        if found is not None:
+            return found
+        prefix = self._prefix("vmac_addr_prefix") if self._ctx.defs.has("vmac_addr_prefix") else None
+        name = self._there(base, mac) or self._free(prefix or self._prefix("vmac_prefix"), vrid, family)
+        return self._add((base, mac), MadeLink(name=name, base=base, mac=mac, family=family, ipv6=family == 6))
+
+    def settle(self, addresses: tuple[VirtualAddress, ...]) -> None:
+        """All addresses are known: IPv6 stays on where one is IPv6."""
+        with_ipv6 = {address.dev for address in addresses if ":" in address.address}
+        for key, link in self._made.items():
+            if link.name in with_ipv6:
+                self._made[key] = replace(link, ipv6=True)
+
+    def _add(self, key: tuple[str, str], link: MadeLink) -> MadeLink:
+        self._made[key] = link
+        self._taken.add(link.name)
+        self._ctx.made[link.name] = link.base
+        return link
+
+    def _prefix(self, word: str) -> str:
+        return str(self._ctx.defs.get(word, "vrrp"))
+
+    def _there(self, base: str, mac: str) -> str | None:
+        """An interface of the kind wanted that the machine has already: an earlier run's, for instance."""
+        for name, one in self._ctx.host.interfaces().items():
+            if (one.kind, one.lower, one.mac) == ("macvlan", base, mac) and name not in self._ctx.made:
+                return name
+        return None
+
+    def _lasting(self, base: str, vrid: int) -> str | None:
+        """The same for an ipvlan, which is known by its name only."""
+        for name, one in self._ctx.host.interfaces().items():
+            mine = name.startswith(self._prefix("vmac_prefix")) and name.endswith(f".{vrid}")
+            if mine and (one.kind, one.lower) == ("ipvlan", base) and name not in self._ctx.made:
+                return name
+        return None
+
+    def _free(self, prefix: str, vrid: int, family: Family) -> str:
+        """PREFIX.VRID, for IPv6 then PREFIX6.VRID, then PREFIX1.VRID and so on; the prefix is cut to what fits."""
+        numbers = ["", *(["6"] if family == 6 else []), *(str(n) for n in range(1, 10_000) if family == 4 or n != 6)]
+        for number in numbers:
+            suffix = f"{number}.{vrid}"
+            name = prefix[: MAX_INTERFACE - len(suffix)] + suffix
+            if name not in self._taken:
+                return name
+        raise AssertionError("unreachable: more interfaces than a kernel has")
+
+    def _group(self, node: Node, options: dict[str, Any]) -> int | None:
+        text = options.get("group")
+        if text is None:
+            return None
+        number = self._names.number("group", text, UINT)
+        if number is None:
+            line = node.line_of("use_vmac" if node.has("use_vmac") else "use_ipvlan")
+            self._ctx.error(f"{node.header}: there is no group '{text}' of interfaces; it is ignored", line)
+        return number
+
+    def _judge(self, node: Node, options: dict[str, Any]) -> None:
+        ctx = self._ctx
+        word = "use_vmac" if node.has("use_vmac") else "use_ipvlan"
+        line = node.line_of(word)
+        name = options.get("name")
+        if name in ctx.made:
+            ctx.error(f"{node.header}: another instance already uses the name {name}; it is ignored", line)
+            del options["name"]
+        elif name in self._taken and ctx.host.interfaces()[name].kind not in {"macvlan", "ipvlan"}:
+            ctx.error(f"{node.header}: {name} is an interface of another kind; the name is ignored", line)
+            del options["name"]
+        if node.has("promote_secondaries"):
+            ctx.error(
+                f"{node.header}: promote_secondaries is always set with an interface of its own; it is ignored",
+                node.line_of("promote_secondaries"),
+            )
+        first = next(iter(node.entries("virtual_ipaddress")), None)
+        addressed = "address" in options or node.has("source")
+        if word == "use_ipvlan" and not addressed and (first is None or first.family == 4):
+            ctx.error(f"{node.header}: use_ipvlan needs an address of its own for IPv4", line)
+
+
+def _options(node: Node) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = node.maybe("use_vmac" if node.has("use_vmac") else "use_ipvlan")
+    return found
+
+
+def _mac(written: str | None, vrid: int, family: Family) -> str:
+    """RFC 5798 7.3, unless written; five octets are completed by the VRID."""
+    if written is None:
+        return f"00:00:5e:00:0{1 if family == 4 else 2}:{vrid:02x}"
+    octets = [int(part, 16) for part in written.split(":")]
+    return ":".join(f"{octet:02x}" for octet in [*octets, vrid][:6])
