@@ -23,6 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names in a configuration may be any bytes
     called, *words = sys.argv if argv is None else ["fastha", *argv]
+    if PurePath(called).name == "genhash":
+        return _command("genhash", words)
+    if words and words[0] == "--genhash":
+        return _command("genhash", words[1:])
     if PurePath(called).name == "keepalived":
         return _as_keepalived(words)
     if words and words[0] in COMMANDS:

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "keywords": "list the words of the configuration language",
     "dump": "print the configuration as it is understood",
     "completion": "print completion for a shell",
+    "genhash": "the MD5 of a page, for digest",
     "lab": "a small cluster in network namespaces, to look at",
 }
 DAEMON: Final = 3
