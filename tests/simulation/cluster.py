@@ -20,16 +20,21 @@ from fastha.vrrp import actions, events
 from fastha.vrrp.core import Core
 from fastha.vrrp.engine import ModelEngine
 from fastha.vrrp.orders import Endpoint
+from fastha.wire import ah, ip
 from fastha.wire import vrrp as wire
 
 Engine = ModelEngine | AdvertEngine
 
 BOOT: Ns = 10**12
 """Local clocks start here."""
+EPOCH: Ns = 1_700_000_000 * 10**9
+"""What wall clocks add to them."""
 QUEUE = 256
 """Datagrams a paused node's sockets hold."""
 HEARTBEAT: Ns = 250 * MS
 """The engine's longest sleep."""
+HEADERS = ip.HEADER.size + ah.SIZE
+"""In front of a message sealed with AH."""
 MOST_EVENTS = 500_000
 """Far more than any story needs."""
 
@@ -81,13 +86,15 @@ class Node:
         self.last_masters: frozenset[str] = frozenset()
         self.wanted_at: Ns = 0
         """When the engine wanted to run, for the length of an absence."""
-        self.slots: dict[tuple[str, int, Address | None], int] = {}
+        self.slots: dict[tuple[str, int, int, Address | None], int] = {}
         self.endpoints: dict[int, Endpoint] = {}
         self.serial = 0
         self.told: dict[str, list[str]] = {}
         self.held_back: list[events.Event] = []
         """What the shell has for a paused core."""
         self.netlink_errors = 0.0
+        self.clock_error: Ns = 0
+        """How far the wall clock is from the right time."""
         self.life = 0
         """Rises with each start and crash: what was under way for an earlier life is void."""
         self.wishes: dict[int, tuple[bool, set[tuple[str, Address]]]] = {}
@@ -101,6 +108,9 @@ class Node:
 
     def local(self) -> Ns:
         return BOOT + self.cluster.now + self.cluster.now * self.ppm // 1_000_000
+
+    def wall(self) -> Ns:
+        return EPOCH + self.local() + self.clock_error
 
     def at_local(self, when: Ns) -> Ns:
         """The cluster's time at which the local clock says `when`, rounded up."""
@@ -194,7 +204,7 @@ class Node:
         assert core is not None
         if not self.core_paused:
             self.engine.renew(now)
-        self.transmit(self.engine.step(now, heard or [], away=away, overflow=overflow))
+        self.transmit(self.engine.step(now, heard or [], away=away, overflow=overflow, wall=self.wall()))
         while not self.core_paused:
             happened = self.engine.events()
             for event in happened:
@@ -207,8 +217,8 @@ class Node:
             elif not happened:
                 break
             self.engine.settle()
-            self.transmit(self.engine.step(now))
-        self.transmit(self.engine.step(now))
+            self.transmit(self.engine.step(now, wall=self.wall()))
+        self.transmit(self.engine.step(now, wall=self.wall()))
         self.arm()
 
     def arm(self) -> None:
@@ -249,7 +259,7 @@ class Node:
         for instance in set(self.endpoints) - set(endpoints):
             self.engine.unbind(instance)
         for instance, endpoint in endpoints.items():
-            key = (endpoint.interface, endpoint.family, endpoint.group or endpoint.source)
+            key = (endpoint.interface, endpoint.protocol, endpoint.family, endpoint.group or endpoint.source)
             if key not in self.slots:
                 self.slots[key] = self.engine.listen(-1, endpoint.family)
             if self.endpoints.get(instance) != endpoint:
@@ -282,11 +292,12 @@ class Node:
             self.present -= wish[1]
 
     def transmit(self, sent: list[tuple[int, Address, bytes]]) -> None:
-        for instance, destination, payload in sent:
-            self.cluster.sent(self, instance, destination, payload)
+        for instance, destination, octets in sent:
             endpoint = self.endpoints.get(instance)
+            before = HEADERS if endpoint is not None and endpoint.protocol == ah.PROTOCOL else 0
+            self.cluster.sent(self, instance, destination, octets[before:])
             if endpoint is not None and endpoint.source is not None and self.interfaces[endpoint.interface].up:
-                self.cluster.carry(self, endpoint, destination, payload)
+                self.cluster.carry(self, endpoint, destination, octets)
 
 
 class Cluster:
@@ -327,7 +338,7 @@ class Cluster:
 
     # ------------------------------------------------------------------------------------------ network
 
-    def carry(self, sender: Node, endpoint: Endpoint, destination: Address, payload: bytes) -> None:
+    def carry(self, sender: Node, endpoint: Endpoint, destination: Address, octets: bytes) -> None:
         assert endpoint.source is not None
         segment = sender.interfaces[endpoint.interface].segment
         multicast = destination.startswith(("224.", "ff"))
@@ -340,15 +351,16 @@ class Cluster:
             copies = 2 if self.random.random() < self.weather.duplicate else 1
             for _ in range(copies):
                 if self.random.random() >= self.weather.loss:
-                    self.deliver(node, name, endpoint, destination, payload)
+                    self.deliver(node, name, endpoint, destination, octets)
 
-    def deliver(self, node: Node, name: str, endpoint: Endpoint, destination: Address, payload: bytes) -> None:
+    def deliver(self, node: Node, name: str, endpoint: Endpoint, destination: Address, octets: bytes) -> None:
         """One copy, after the delay of the weather; nobody hears it who is down, or reborn, by then."""
         low, high = self.weather.delay
         life = node.life
+        before = HEADERS if endpoint.protocol == ah.PROTOCOL else 0
 
         def arrive() -> None:
-            key = (name, endpoint.family, destination)
+            key = (name, endpoint.protocol, endpoint.family, destination)
             if life != node.life or not node.interfaces[name].up or key not in node.slots:
                 return
             advert = events.AdvertReceived(
@@ -356,10 +368,12 @@ class Cluster:
                 generation=0,
                 source=endpoint.source or destination,
                 destination=destination,
-                ttl=endpoint.ttl,
+                ttl=64 if endpoint.ttl is None else endpoint.ttl,
                 multicast=endpoint.group is not None,
-                payload=payload,
+                payload=octets[before:],
                 at=node.local(),
+                before=octets[:before],
+                wall=node.wall(),
             )
             node.receive(node.slots[key], advert)
 

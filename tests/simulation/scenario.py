@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from fastha.model.net import Address, Family, parse_address
-from fastha.model.plan import AuthType, SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance, VrrpPlan
+from fastha.model.plan import AuthHmac, AuthType, SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance, VrrpPlan
 from fastha.model.units import MS, US, Ns, S
 from fastha.vrrp import events
 from fastha.vrrp.core import Core
@@ -19,6 +19,9 @@ from fastha.vrrp.engine import ModelEngine
 from tests.simulation.cluster import Cluster, Engine, Interface, Node, Weather
 
 SCRIPT, WEIGHTED, FILE = "vital", "weighted", "maintenance"
+KEYS = {1: b"0123456789abcdef0123456789abcdef", 2: bytes(range(64))}
+WINDOW = 5
+"""Seconds that auth_hmac bears."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Router:
     unicast: bool
     words: dict[str, object] = field(default_factory=dict)
     tracks: tuple[str, ...] = ()
+    signing: str = ""
+    """AH, HMAC or nothing."""
 
 
 class Story:
@@ -55,6 +60,8 @@ class Story:
         self.priorities = self.make_priorities()
         self.startup_delay = self.random.choice((0, 0, 0, 2 * S))
         self.interface_delays = self.random.choice(({}, {}, {"eth0": (300 * MS, 700 * MS)}))
+        self.active_key = dict.fromkeys(range(1, self.size + 1), 1)
+        """node -> id of the key it signs with."""
         self.log: list[str] = []
         for number in range(1, self.size + 1):
             interfaces = {
@@ -64,6 +71,7 @@ class Story:
             node = Node(self.cluster, number, self.plan(number), interfaces, self.random.randrange(-200, 201))
             node.scripts = {SCRIPT: True, WEIGHTED: True}
             node.files = {FILE: 0}
+            node.clock_error = self.random.randrange(-S, S)
             self.cluster.nodes.append(node)
 
     # ------------------------------------------------------------------------------------- configuration
@@ -85,14 +93,19 @@ class Story:
                 words["down_timer_adverts"] = random.choice((2, 4, 5))
             if random.random() < 0.2:
                 words |= {"garp_interval": random.randrange(1, 50) * MS, "garp_master_refresh": 3 * S}
-            if version == 2 and random.random() < 0.4:
+            family = random.choice((4, 4, 6))
+            signing = random.choice(("", "", "AH", "HMAC"))
+            if signing == "AH" and (version, family) != (2, 4):
+                signing = "HMAC"
+            if version == 2 and not signing and random.random() < 0.4:
                 words |= {"auth_type": AuthType.PASS, "auth_pass": b"secret\0\0"}
             routers.append(
                 Router(
                     name=f"VI_{number}",
                     vrid=random.choice((7, 51)) + number,
                     segment=random.randrange(self.segments),
-                    family=random.choice((4, 4, 6)),
+                    family=family,
+                    signing=signing,
                     version=version,
                     adver_int=S if version == 2 else random.choice((100 * MS, 250 * MS, S)),
                     unicast=random.random() < 0.2,
@@ -153,7 +166,13 @@ class Story:
             ),
             track_files=tuple(Track(name=t, weight=-5) for t in router.tracks if t == FILE),
         )
-        return replace(plan, **router.words)  # type: ignore[arg-type]
+        plan = replace(plan, **router.words)  # type: ignore[arg-type]
+        if router.signing == "AH":
+            return replace(plan, auth_type=AuthType.AH, auth_pass=b"secret\0\0")
+        if router.signing == "HMAC":
+            hmac = AuthHmac(keys=KEYS, active_key=self.active_key[number], time_window=WINDOW)
+            return replace(plan, auth_type=AuthType.NONE, auth_pass=None, auth_hmac=hmac)
+        return plan
 
     @property
     def slowest(self) -> Ns:
@@ -278,6 +297,16 @@ class Story:
     def netlink(self, node: Node) -> None:
         node.netlink_errors = self.random.choice((0.0, 0.5))
 
+    def rotate(self, node: Node) -> None:
+        """Another of the known keys signs."""
+        self.active_key[node.number] = self.random.choice(sorted(KEYS))
+        node.plan = self.plan(node.number)
+        node.tell(events.Reload(node.plan))
+
+    def clock(self, node: Node) -> None:
+        """The wall clock is set, perhaps by more than signatures bear."""
+        node.clock_error = self.random.choice((0, self.random.randrange(-WINDOW * S, WINDOW * S), -100 * S, 100 * S))
+
     def reload(self, node: Node) -> None:
         priority = self.random.choice((None, self.random.randrange(1, 255)))
         node.plan = self.plan(
@@ -296,6 +325,7 @@ class Story:
         cluster.weather = Weather()
         for node in cluster.nodes:
             node.netlink_errors = 0.0
+            node.clock_error = self.random.randrange(-S, S)
             node.plan = self.plan(node.number)
             node.scripts = dict.fromkeys(node.scripts, True)
             node.files = dict.fromkeys(node.files, 0)
@@ -334,5 +364,7 @@ FAULTS: tuple[Callable[[Story, Node], None], ...] = (
     Story.file,
     Story.address_taken,
     Story.netlink,
+    Story.rotate,
+    Story.clock,
     Story.reload,
 )
