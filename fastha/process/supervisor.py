@@ -531,6 +531,8 @@ class Supervisor:
         self._accepted = configure.errors(read.diagnostics)
         self._loaded_wall = time.time()
         self._ident = self._child_ident("")
+        if self._children:
+            set_comm(plan.supervisor.process_name or self._options.program.name)
         self._reload_time.follow(plan.supervisor.reload_time_file, repeat=plan.supervisor.reload_repeat)
 
     def _parts(self, plan: Plan) -> dict[str, bytes]:

@@ -135,6 +135,8 @@ class VrrpWork:
         self._interfaces = named
         self._want_links(plan, plan.made_links)
         if plan.process != process:
+            if plan.process.process_name:
+                set_comm(plan.process.process_name)
             self._enter_realtime(plan)
 
     def stop(self, release: bool) -> None:

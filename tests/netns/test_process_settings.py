@@ -1,0 +1,121 @@
+"""What the words about processes do to the processes: names, scheduling, limits, umask, scripts before and after."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastha.system import pidfile
+from tests.netns.segment import Segment
+from tests.poll import until
+
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+instance one
+child_wait_time 4
+global_defs {{
+    script_user root
+    enable_script_security
+    process_name front
+    vrrp_process_name adverts
+    checker_process_name checks
+    checker_priority 7
+    vrrp_rt_priority 20
+    vrrp_rlimit_rttime 700000
+    vrrp_cpu_affinity 0
+    checker_cpu_affinity 0
+    checker_no_swap
+    umask 0027
+    startup_script "{dir}/said startup"
+    shutdown_script "{dir}/said shutdown"
+    lvs_plane none
+    {more}
+}}
+vrrp_instance A {{
+    interface eth0
+    virtual_router_id 51
+    virtual_ipaddress {{
+        10.77.0.101/24
+    }}
+    notify "{dir}/said notify"
+}}
+virtual_server 10.77.0.101 80 {{
+    real_server 127.0.0.1 81 {{
+        TCP_CHECK
+    }}
+}}
+"""
+
+
+def facts(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def limit(pid: int, what: int) -> tuple[int, int]:
+    return resource.prlimit(pid, what)
+
+
+def test_words_about_processes(segment: Segment, tmp_path: Path) -> None:
+    node = segment.node()
+    said = tmp_path / "said"
+    said.write_text(f'#!/bin/sh\necho "$* $(umask)" >> {tmp_path}/told\n')
+    said.chmod(0o755)
+    config = tmp_path / "conf"
+    config.write_text(CONFIG.format(dir=tmp_path, more=""))
+    run_dir = tmp_path / "run"
+    words = [sys.executable, "-m", "fastha", "-l", "-G", "-c", str(config), "--run-dir", str(run_dir)]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        daemon = node.spawn(*words, stdout=out, stderr=subprocess.STDOUT, cwd=str(ROOT))
+    until(lambda: "running: " in log.read_text() or daemon.poll() is not None, "the start", 20)
+    assert daemon.poll() is None, log.read_text()
+
+    def pid(name: str) -> int:
+        found = pidfile.read_pid(str(run_dir / f"{name}_one.pid"))
+        assert found is not None, name
+        return found
+
+    front, vrrp, checker, runner = (pid(name) for name in ("keepalived", "vrrp", "checkers", "runner"))
+    assert [facts(each)["Name"] for each in (front, vrrp, checker, runner)] == [
+        "front",
+        "adverts",
+        "checks",
+        "fastha_runner",
+    ]
+    assert {facts(each)["Umask"] for each in (front, vrrp, checker, runner)} == {"0027"}
+    assert os.getpriority(os.PRIO_PROCESS, checker) == 7
+    assert os.getpriority(os.PRIO_PROCESS, runner) == 0
+    assert os.sched_getaffinity(vrrp) == os.sched_getaffinity(checker) == {0}
+    if "no real-time scheduling" not in log.read_text():
+        assert os.sched_getscheduler(vrrp) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
+        assert os.sched_getparam(vrrp).sched_priority == 19, "its engine has 20"
+        assert limit(vrrp, resource.RLIMIT_RTTIME)[1] == 700000
+    if "cannot lock memory" not in log.read_text():
+        assert int(facts(checker)["VmLck"].split()[0]) > 0
+    assert os.readlink(f"/proc/{front}/cwd") == "/"
+
+    config.write_text(
+        CONFIG.format(dir=tmp_path, more="reload_file")
+        .replace("process_name adverts", "process_name speakers")
+        .replace("process_name front", "process_name head")
+    )
+    daemon.send_signal(signal.SIGHUP)
+    until(lambda: "reload complete" in log.read_text(), "the reload", 10)
+    assert facts(vrrp)["Name"] == "speakers"
+    assert facts(front)["Name"] == "head"
+
+    until(lambda: "notify INSTANCE A MASTER" in (tmp_path / "told").read_text(), "mastership", 15)
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(15) == 0
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[0] == "startup 0027"
+    assert told[-1] == "shutdown 0027"
+    assert any(line.startswith("notify INSTANCE A STOP") for line in told)
+    assert not list(run_dir.glob("*.pid"))
