@@ -1,6 +1,7 @@
 """What a director of C keepalived must not be able to tell: AH, unicast and IPv6 elections with real packets, in both
 roles; and fastha with itself where keepalived 2.2 has no word for it (auth_hmac)."""
 
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -169,3 +170,55 @@ def test_auth_hmac_is_brought_in_without_a_gap(segment: Segment, tmp_path: Path)
             until(lambda d=daemon: d.snapshot().instances[0].state != "INIT", "the new Plan")
             stays(strong, "MASTER", 0.3)
             stays(weak, "BACKUP", 0.9)
+
+
+def test_unicast_instances_with_one_vrid_are_told_apart_by_sender(segment: Segment, tmp_path: Path) -> None:
+    """Two on one interface, each with a peer of its own that runs C keepalived: the one yields, the other leads."""
+    a, better, worse = segment.node(), segment.node(), segment.node()
+
+    def plan(name: str, node: Node, peer: Node, priority: int, vip: str) -> VrrpInstance:
+        return instance(
+            name,
+            priority=priority,
+            vips=(vip,),
+            version=3,
+            adver_int=200 * MS,
+            source=Address(node.address),
+            unicast_peers=(UnicastPeer(address=Address(peer.address)),),
+        )
+
+    first, second = plan("VI_1", a, better, 100, "10.77.0.101"), plan("VI_2", a, worse, 100, "10.77.0.102")
+    theirs = [
+        Keepalived(node, keepalived_config(own, own.adver_int), tmp_path / node.name)
+        for node, own in (
+            (better, plan("VI", better, a, 200, "10.77.0.101")),
+            (worse, plan("VI", worse, a, 50, "10.77.0.102")),
+        )
+    ]
+    ours = FasthaVrrp(a, VrrpPlan(instances=(first, second)), tmp_path / "a")
+    until(lambda: ours.state("VI_1") == "BACKUP" and ours.state("VI_2") == "MASTER", "one of each", 8)
+    until(lambda: [daemon.state() for daemon in theirs] == ["MASTER", "BACKUP"], "the peers to agree", 8)
+    begin = ours.snapshot()
+    time.sleep(1)
+    assert {i.name: i.state for i in ours.snapshot().instances} == {"VI_1": "BACKUP", "VI_2": "MASTER"}
+    assert ours.snapshot().engine["reported"] - begin.engine["reported"] < 3  # the boring case stays boring
+
+
+@pytest.mark.parametrize("word", [None, 100])
+def test_a_master_that_stood_still(segment: Segment, tmp_path: Path, word: int | None) -> None:
+    """With timer_expired_backup it leaves the one that took over alone; without, it is master again."""
+    pair = Pair(segment, tmp_path, {"version": 3, "adver_int": 200 * MS})
+    strong = pair.start("fastha", pair.a, 200, nopreempt=True, timer_expired_backup=word)
+    pair.master(pair.a, strong)
+    weak = pair.start("keepalived", pair.b, 100)
+    until(lambda: weak.state() == "BACKUP", "the weak one to be BACKUP")
+    assert isinstance(strong, FasthaVrrp)
+    strong.process.send_signal(signal.SIGSTOP)
+    pair.master(pair.b, weak)
+    strong.process.send_signal(signal.SIGCONT)
+    if word is None:
+        pair.backup(pair.b, weak)
+        stays(strong, "MASTER", 0.5)
+    else:
+        pair.backup(pair.a, strong)
+        stays(weak, "MASTER", 1)
