@@ -1,0 +1,194 @@
+"""Tables of fleet size: how long fastha's own work takes, and programming the kernel beside keepalived and ipvsadm.
+
+In this process, with a table in memory in the kernel's place: reading the configuration, the difference, and how many
+operations come of it at the start, at a reload with nothing changed, and with one weight changed. In the machine with
+IPVS (tests/ipvs-vm): seconds from exec until the first service is there, and from then until the table is complete.
+
+    python -m benchmarks lvs [--services N] [--servers N] [--rounds N] [--no-kernel]
+"""
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from benchmarks.bench_probes import spread
+from benchmarks.lab import LabError
+from fastha.config.load import load
+from fastha.lvs.reconcile import execute
+from fastha.model import codec
+from fastha.model.plan import CheckerPlan
+from fastha.model.table import Operation, Refusal, SyncDaemon, Table
+from fastha.process.director import Director
+from fastha.process.programmer import JournalFile, Programmer
+from fastha.system.host import SystemHost
+
+ROOT = Path(__file__).parent.parent
+SIZES = ((1000, 10), (100, 500))
+T = TypeVar("T")
+_SERVICE = """virtual_server {vip} 80 {{
+  delay_loop 6
+  lvs_sched wrr
+  lvs_method DR
+  protocol TCP
+{servers}}}
+"""
+_SERVER = """  real_server {address} 80 {{
+    weight {weight}
+    TCP_CHECK {{
+      connect_timeout 3
+    }}
+  }}
+"""
+
+
+class TablePlane:
+    """A kernel's table without a kernel."""
+
+    name = "memory"
+    note = ""
+
+    def __init__(self) -> None:
+        self.table: Table = {}
+        self.writes = 0
+
+    def read(self) -> Table:
+        return {}
+
+    def apply(self, operations: list[Operation]) -> list[Refusal]:
+        self.writes += len(operations)
+        for operation in operations:
+            execute(self.table, operation)
+        return []
+
+    def read_timeouts(self) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    def set_timeouts(self, tcp: int, tcpfin: int, udp: int) -> None: ...
+
+    def read_daemons(self) -> list[SyncDaemon]:
+        return []
+
+    def start_daemon(self, daemon: SyncDaemon) -> None: ...
+
+    def stop_daemon(self, daemon: SyncDaemon) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def text_of(services: int, servers: int, *, first_weight: int = 1) -> str:
+    """`servers` in all, spread over `services`; each has a TCP check."""
+    blocks = []
+    for number in range(services):
+        count = servers // services + (number < servers % services)
+        real = "".join(
+            _SERVER.format(
+                address=f"10.{number % 250}.{index // 250}.{index % 250 + 1}",
+                weight=first_weight if number == index == 0 else 1,
+            )
+            for index in range(count)
+        )
+        vip = f"172.{16 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
+        blocks.append(_SERVICE.format(vip=vip, servers=real))
+    return "".join(blocks)
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    gc.collect()
+    begun = time.process_time()
+    result = work()
+    return result, time.process_time() - begun
+
+
+def plan_of(path: Path, text: str) -> tuple[CheckerPlan, float, float]:
+    """The plan; seconds of CPU for reading, and for handing it to the other process."""
+    path.write_text(text)
+    loaded, reading = timed(lambda: load(str(path), SystemHost()))
+    if loaded.plan is None:
+        raise LabError(f"the benchmark's configuration is refused: {loaded.refused[:3]}")
+    whole = loaded.plan.checker
+    plan, passing = timed(lambda: codec.decode(CheckerPlan, codec.encode(whole)))
+    return plan, reading, passing
+
+
+def own_work(services: int, servers: int) -> None:
+    """One line: seconds of CPU, and operations."""
+    with TemporaryDirectory(prefix="bench-lvs.") as directory:
+        path = Path(directory) / "lvs.conf"
+        plan, reading, passing = plan_of(path, text_of(services, servers))
+        same, _, _ = plan_of(path, text_of(services, servers))
+        changed, _, _ = plan_of(path, text_of(services, servers, first_weight=7))
+        plane, director = TablePlane(), Director()
+        programmer = Programmer(plane, JournalFile(directory), lambda *_: None)
+
+        def start() -> None:
+            director.start(plan, 0)
+            director.take()
+            programmer.install(director.services, programmer.open(flush=False), 0)
+
+        def reload(to: CheckerPlan) -> int:
+            before = plane.writes
+            director.reload(to, 0)
+            programmer.touch(director.take().touched)
+            programmer.flush(director.services, 0)
+            return plane.writes - before
+
+        _, starting = timed(start)
+        at_start = plane.writes
+        nothing, unchanged = timed(lambda: reload(same))
+        one, changing = timed(lambda: reload(changed))
+    print(
+        f"{services:8} {servers:8} {reading:8.2f} {passing:8.2f} {starting:8.2f} {at_start:8} "
+        f"{unchanged:10.3f} {nothing:8} {changing:10.3f} {one:8}",
+        flush=True,
+    )
+
+
+def in_kernel(services: int, servers: int, rounds: int) -> None:
+    """The machine with IPVS: a line for each program."""
+    command = [str(ROOT / "tests/ipvs-vm/ipvs-vm"), "--timeout", "900", "--"]
+    command += [sys.executable, "-m", "benchmarks.lvs_guest", *map(str, (services, servers, rounds))]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not results:
+        raise LabError(f"ipvs-vm ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
+    by_program: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
+    for result in results:
+        by_program[result["program"]].append(result)
+    for program, runs in by_program.items():
+        cells = [spread([run[what] for run in runs], ".3f") for what in ("first", "table", "total", "cpu")]
+        print(f"{services:6} x {servers:<6} {program:11} " + " ".join(f"{cell:>24}" for cell in cells), flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--services", type=int, default=2284, help="default %(default)s")
+    parser.add_argument("--servers", type=int, default=37298, help="in all of them (default %(default)s)")
+    parser.add_argument("--rounds", "--pairs", type=int, default=3, help="in the kernel (default %(default)s)")
+    parser.add_argument("--no-kernel", action="store_true", help="only fastha's own work")
+    options = parser.parse_args(argv)
+    print(f"load {os.getloadavg()[0]:.1f}; seconds of CPU, in one process, the kernel apart")
+    print(
+        f"{'services':>8} {'servers':>8} {'read':>8} {'pass on':>8} {'start':>8} {'writes':>8} "
+        f"{'unchanged':>10} {'writes':>8} {'one weight':>10} {'writes':>8}"
+    )
+    for services, servers in ((500, 10_000), (options.services, options.servers), (2500, 50_000), (1, 50_000)):
+        own_work(services, servers)
+    if not options.no_kernel:
+        print("\nseconds in the machine with IPVS, servers without checks; median (least..greatest)")
+        print(
+            f"{'services x servers':27} {'exec to 1st service':>24} {'1st service to last':>24} {'sum':>24} {'CPU':>24}"
+        )
+        for services, servers in SIZES:
+            in_kernel(services, servers, options.rounds)
+    return 0
