@@ -1,5 +1,6 @@
 """The vrrp process in a real network: crash, retirement, orphans, trackers, addresses, reload."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from fastha.model.plan import Track, VirtualAddress, VrrpPlan
+from fastha.model.plan import AuthHmac, Track, VirtualAddress, VrrpPlan
 from fastha.model.units import MS, S
 from fastha.process import datagram, messages
 from fastha.system.links import Network
+from fastha.wire import trailer
 from tests.netns.segment import Node, Pinger, Segment, inside
 from tests.netns.vrrp_daemons import HANGS, VRRP, FasthaVrrp, instance
 from tests.poll import until
@@ -114,18 +116,29 @@ def test_a_stopped_master_is_replaced_and_comes_back(segment: Segment, tmp_path:
     master(strong)
 
 
-def test_a_hung_core_does_not_go_on_saying_that_it_is_master(segment: Segment, tmp_path: Path) -> None:
+HMAC = AuthHmac(keys={1: b"0123456789abcdef0123456789abcdef"}, active_key=1, time_window=5)
+
+
+@pytest.mark.parametrize("hmac", [None, HMAC], ids=["plain", "signed"])
+def test_a_hung_core_does_not_go_on_saying_that_it_is_master(
+    segment: Segment, tmp_path: Path, hmac: AuthHmac | None
+) -> None:
     a, b = segment.node(), segment.node()
-    strong = FasthaVrrp(a, one(priority=200), tmp_path, program=HANGS)
-    weak = FasthaVrrp(b, one(priority=100), tmp_path)
+    strong = FasthaVrrp(a, one(priority=200, auth_hmac=hmac), tmp_path, program=HANGS)
+    weak = FasthaVrrp(b, one(priority=100, auth_hmac=hmac), tmp_path)
     master(strong)
     capture = segment.capture()
     strong.process.send_signal(signal.SIGWINCH)
     hung = time.time()
     serial = strong.ping()
     until(lambda: weak.state() == "MASTER", "takeover")
-    last = capture.adverts(a.address)[-1].at - hung
-    assert 0.6 < last < 1.2, "adverts end with the lease, which was renewed up to 250 ms before"
+    frames = capture.adverts(a.address)
+    assert 0.6 < frames[-1].at - hung < 1.2, "adverts end with the lease, which was renewed up to 250 ms before"
+    gaps = [after.at - before.at for before, after in itertools.pairwise(frames)]
+    assert sorted(gaps)[len(gaps) // 2] < 0.11, "until then they leave in time"
+    if hmac is not None:
+        sequences = [trailer.read(frame.vrrp[-trailer.SIZE :]).sequence for frame in frames]
+        assert sequences == sorted(set(sequences)), "each signed anew, though Python hangs"
     assert not strong.ponged(serial)
     until(lambda: weak.state() == "BACKUP", "the strong one back")
     assert strong.snapshot().engine["lease_lost"] == 1
@@ -146,9 +159,9 @@ DEAF = (
     sys.executable, "-c",
     "import os, pathlib, sys\nfrom fastha.process.vrrp import main\nfrom fastha.system import sockets\n"
     "real = sockets.listener\n"
-    "def listener(*words):\n"
+    "def listener(*words, **more):\n"
     "    if not pathlib.Path(os.environ['MAY_HEAR']).exists(): raise OSError(105, 'No buffer space available')\n"
-    "    return real(*words)\n"
+    "    return real(*words, **more)\n"
     "sockets.listener = listener\n"
     "sys.exit(main())",
 )  # fmt: skip
