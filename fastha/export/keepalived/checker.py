@@ -6,7 +6,20 @@ from typing import Any
 from fastha.export.keepalived import words
 from fastha.export.keepalived.definitions import definitions
 from fastha.model.net import host_port
-from fastha.model.plan import CheckerTiming, HttpCheck, Method, MiscCheck, Notifies, Plan, RealServer, VirtualServer
+from fastha.model.plan import (
+    CheckerTiming,
+    DnsCheck,
+    FileCheck,
+    HttpCheck,
+    Method,
+    MiscCheck,
+    Notifies,
+    Plan,
+    RealServer,
+    SmtpCheck,
+    UdpCheck,
+    VirtualServer,
+)
 from fastha.model.snapshot import CheckerSnapshot, CheckSnapshot, RealServerSnapshot, VirtualServerSnapshot
 from fastha.model.units import US, S
 
@@ -33,6 +46,7 @@ def _lines(plan: Plan, checker: CheckerSnapshot) -> Iterator[str]:
         for service in checker.virtual_servers
         for server in service.real_servers
     }
+    yield from _groups(plan)
     for service in plan.checker.virtual_servers:
         yield f" {words.title('Virtual server')}"
         yield f" {_heading(service)}"
@@ -49,11 +63,27 @@ def _lines(plan: Plan, checker: CheckerSnapshot) -> Iterator[str]:
             yield from _checkers(service, server, _find(servers, service, server))
 
 
+def _groups(plan: Plan) -> Iterator[str]:
+    """The services of each virtual_server_group that is used."""
+    groups = {service.group: service.entries for service in plan.checker.virtual_servers if service.group}
+    if not groups:
+        return
+    yield f" {words.title('Virtual server group')}"
+    for name, entries in groups.items():
+        families = {entry.family for entry in entries}
+        yield f" Virtual Server Group = {name}, IPv4 = {words.yes(4 in families)}, IPv6 = {words.yes(6 in families)}"
+        for entry in entries:
+            place = f"VIP = {entry.address}, VPORT = {entry.port}" if entry.address else f"FWMARK = {entry.fwmark}"
+            yield f"   {place}"
+
+
 def _find(servers: Found, service: VirtualServer, server: RealServer) -> RealServerSnapshot | None:
     return servers.get((service.name, str(server.address), server.port))
 
 
 def _heading(service: VirtualServer) -> str:
+    if service.group:
+        return f"VS GROUP = {service.name}"
     if service.address is None:
         return f"VS FWMARK = {service.fwmark}"
     return f"VS VIP = {service.address}, VPORT = {service.port}"
@@ -162,12 +192,23 @@ def _checker(check: CheckerTiming, now: CheckSnapshot) -> Iterator[str]:
         yield from _http(check, now)
         return
     yield f"Keepalive method = {now.kind}"
-    if isinstance(check, MiscCheck):
-        yield f"script = {words.quoted(check.command.argv)}"
-        yield f"timeout = {words.number(check.timeout)}"
-        yield f"dynamic = {'YES' if check.dynamic else 'NO'}"
-        yield f"uid:gid = {check.command.uid}:{check.command.gid}"
-        yield f"Last ran = {words.moment(now.last_wall)}"
+    match check:
+        case MiscCheck():
+            yield f"script = {words.quoted(check.command.argv)}"
+            yield f"timeout = {words.number(check.timeout)}"
+            yield f"dynamic = {'YES' if check.dynamic else 'NO'}"
+            yield f"uid:gid = {check.command.uid}:{check.command.gid}"
+            yield f"Last ran = {words.moment(now.last_wall)}"
+        case DnsCheck():
+            yield f"Type = {check.type}"
+            yield f"Name = {check.name}"
+        case SmtpCheck():
+            yield f"helo = {check.helo_name}"
+        case UdpCheck():
+            yield f"Require reply = {words.yes(check.require_reply)}"
+        case FileCheck():
+            yield f"Track file = {check.track_file}"
+            yield f"Weight = {check.weight}{' reverse' if check.reverse else ''}"
 
 
 def _connection(connection: Any) -> Iterator[str]:
@@ -190,6 +231,8 @@ def _place(address: Any, port: int) -> str:
 
 def _http(check: HttpCheck, now: CheckSnapshot) -> Iterator[str]:
     yield f"Keepalive method = {now.kind}, http protocol {check.http_protocol}"
+    if check.tls:
+        yield f"Enable SNI {'set' if any(url.sni is not None for url in check.urls) else 'unset'}"
     yield f"Fast recovery {'set' if check.fast_recovery else 'unset'}"
     for url in check.urls:
         yield f"Checked url = {url.path}"

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from fastha.export.keepalived import words
+from fastha.export.keepalived import routes, words
 from fastha.model.plan import AuthType, Notifies, Plan, VrrpInstance
 from fastha.model.snapshot import InstanceSnapshot, RunnerSnapshot, VrrpSnapshot
 from fastha.model.units import S
@@ -128,15 +128,16 @@ def render_json(
 
 def _data(plan: Plan, one: VrrpInstance, now: InstanceSnapshot, notifies: Notifies | None) -> dict[str, Any]:
     preempt_delay = 0 if one.nopreempt else one.preempt_delay // S
+    made = words.made_link(plan.vrrp, one)
     data: dict[str, Any] = {
         "iname": one.name,
         "dont_track_primary": int(one.dont_track_primary),
         "skip_check_adv_addr": int(one.skip_check_adv_addr),
         "strict_mode": int(one.strict_mode),
-        "vmac_ifname": "",
+        "vmac_ifname": made.name if made is not None else "",
     }
     if one.interface:
-        data["ifp_ifname"] = one.interface
+        data["ifp_ifname"] = made.name if made is not None else one.interface
     data |= {
         "master_priority": now.master_priority,
         "last_transition": round(now.since_wall, 6),
@@ -167,7 +168,7 @@ def _data(plan: Plan, one: VrrpInstance, now: InstanceSnapshot, notifies: Notifi
     data |= _scripts(notifies)
     data |= {name: lines for name, lines in _lists(plan, one, now).items() if lines}
     data["auth_type"] = _AUTH.get(one.auth_type, 0)
-    if one.auth_type is not AuthType.NONE:
+    if one.auth_type is not AuthType.NONE or one.auth_hmac is not None:
         data["auth_data"] = "********"
     return data
 
@@ -188,18 +189,12 @@ def _scripts(notifies: Notifies | None) -> dict[str, str]:
 
 
 def _lists(plan: Plan, one: VrrpInstance, now: InstanceSnapshot) -> dict[str, list[str]]:
-    present = set(now.present)
     commands = {script.name: words.quoted(script.command.argv) for script in plan.runner.track_scripts}
-
-    def lines(addresses: tuple[Any, ...]) -> list[str]:
-        return [
-            words.address(each, present=f"{each.address}/{each.prefixlen} dev {each.dev}" in present)
-            for each in addresses
-        ]
-
     return {
-        "vips": lines(one.addresses),
-        "evips": lines(one.excluded_addresses),
+        "vips": list(words.addresses(one.addresses, now.present, plan.vrrp)),
+        "evips": list(words.addresses(one.excluded_addresses, now.present, plan.vrrp)),
+        "vroutes": [routes.route(each) for each in one.routes],
+        "vrules": [routes.rule(each) for each in one.rules],
         "track_ifp": [track.name for track in one.track_interfaces if track.name != one.interface],
         "track_script": [commands[track.name] for track in one.track_scripts if track.name in commands],
         "track_process": [track.name for track in one.track_processes],

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from fastha.export.keepalived import words
+from fastha.export.keepalived import routes, words
 from fastha.export.keepalived.definitions import definitions
-from fastha.model.plan import AuthType, Notifies, Plan, SyncGroup, Track, TrackScript, VirtualAddress, VrrpInstance
+from fastha.model.plan import AuthType, Notifies, Plan, SyncGroup, Track, TrackScript, VrrpInstance
 from fastha.model.snapshot import InstanceSnapshot, RunnerSnapshot, VrrpSnapshot
 from fastha.model.units import MS, US, S
 
@@ -35,11 +35,17 @@ def _lines(plan: Plan, vrrp: VrrpSnapshot, runner: RunnerSnapshot) -> Iterator[s
         yield words.title("Static Addresses")
         for line in plan.vrrp.static_addresses:
             yield f" {words.address(line, present=True)}"
+    if plan.vrrp.static_routes:
+        yield words.title("Static Routes")
+        yield from (f" {routes.route(line)}" for line in plan.vrrp.static_routes)
+    if plan.vrrp.static_rules:
+        yield words.title("Static Rules")
+        yield from (f" {routes.rule(line)}" for line in plan.vrrp.static_rules)
     yield words.title("VRRP Topology")
     for now in vrrp.instances:
         if (one := plans.get(now.name)) is not None:
             yield f" VRRP Instance = {one.name}"
-            for text in _instance(one, now, groups.get(one.name), notifies.get(("INSTANCE", one.name))):
+            for text in _instance(plan, one, now, groups.get(one.name), notifies.get(("INSTANCE", one.name))):
                 yield f"   {text}"
     if plan.vrrp.sync_groups:
         yield words.title("VRRP Sync groups")
@@ -56,7 +62,9 @@ def _lines(plan: Plan, vrrp: VrrpSnapshot, runner: RunnerSnapshot) -> Iterator[s
 # ---------------------------------------------------------------------------------------- instances
 
 
-def _instance(one: VrrpInstance, now: InstanceSnapshot, group: str | None, notifies: Notifies | None) -> Iterator[str]:
+def _instance(
+    plan: Plan, one: VrrpInstance, now: InstanceSnapshot, group: str | None, notifies: Notifies | None
+) -> Iterator[str]:
     yield f"VRRP Version = {one.version}"
     if one.family == 6:
         yield "Using Native IPv6"
@@ -73,7 +81,7 @@ def _instance(one: VrrpInstance, now: InstanceSnapshot, group: str | None, notif
     yield f"Number of track scripts init = {len(now.pending)}"
     yield f"Last transition = {words.moment(now.since_wall)}"
     yield f"Master down timer = {now.master_down // US} usecs"
-    yield f"Interface = {one.interface}"
+    yield from _interface(plan, one)
     if one.dont_track_primary:
         yield "VRRP interface tracking disabled"
     if now.source is not None:
@@ -94,9 +102,15 @@ def _instance(one: VrrpInstance, now: InstanceSnapshot, group: str | None, notif
         yield f"Authentication type = {_AUTH[one.auth_type]}"
         if one.auth_type is not AuthType.NONE:
             yield "Password = ********"
-    yield from _addresses(one, now)
+    yield from _addresses(plan, one, now)
     if one.unicast:
         yield from _peers(one)
+    if one.routes:
+        yield "Virtual Routes :"
+        yield from (f"  {routes.route(line)}" for line in one.routes)
+    if one.rules:
+        yield "Virtual Rules :"
+        yield from (f"  {routes.rule(line)}" for line in one.rules)
     yield from _tracked("interfaces", [each for each in one.track_interfaces if each.name != one.interface], " weight ")
     yield from _tracked("scripts", one.track_scripts, " weight ")
     yield from _tracked("files", one.track_files, ", weight ")
@@ -134,18 +148,24 @@ def _interval(one: VrrpInstance) -> str:
     return f"Advert interval = {one.adver_int // MS} milli-sec"
 
 
-def _addresses(one: VrrpInstance, now: InstanceSnapshot) -> Iterator[str]:
-    present = set(now.present)
+def _interface(plan: Plan, one: VrrpInstance) -> Iterator[str]:
+    made = words.made_link(plan.vrrp, one)
+    if made is None:
+        yield f"Interface = {one.interface}"
+        return
+    kind = "VMAC" if made.mac is not None else "IPVLAN"
+    on_base = one.interface == made.base
+    yield f"Use {kind}, i/f name {made.name}, is_up = true, xmit_base = {words.true(on_base)}"
+    yield f"Interface = {made.name}, {kind.lower()} on {made.base}{', xmit base i/f' if on_base else ''}"
 
-    def shown(line: VirtualAddress) -> str:
-        return f"  {words.address(line, present=f'{line.address}/{line.prefixlen} dev {line.dev}' in present)}"
 
+def _addresses(plan: Plan, one: VrrpInstance, now: InstanceSnapshot) -> Iterator[str]:
     if one.addresses:
         yield f"Virtual IP ({len(one.addresses)}):"
-        yield from map(shown, one.addresses)
+        yield from (f"  {line}" for line in words.addresses(one.addresses, now.present, plan.vrrp))
     if one.excluded_addresses:
         yield "Virtual IP Excluded :"
-        yield from map(shown, one.excluded_addresses)
+        yield from (f"  {line}" for line in words.addresses(one.excluded_addresses, now.present, plan.vrrp))
 
 
 def _peers(one: VrrpInstance) -> Iterator[str]:

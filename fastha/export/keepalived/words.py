@@ -1,10 +1,10 @@
 """How keepalived writes things in its dumps: flags, times, scripts, addresses."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from fastha.model.net import family_of
-from fastha.model.plan import Command, VirtualAddress
+from fastha.model.plan import Command, MadeLink, VirtualAddress, VrrpInstance, VrrpPlan
 from fastha.model.units import Ns, S
 
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
@@ -53,15 +53,32 @@ def script(command: Command) -> str:
     return f"{quoted(command.argv)}, uid:gid {command.uid}:{command.gid}"
 
 
-def address(line: VirtualAddress, *, present: bool) -> str:
-    """A virtual address: what was configured, and ` set` when we have it."""
+def made_link(plan: VrrpPlan, one: VrrpInstance) -> MadeLink | None:
+    """The interface that was made for an instance (use_vmac, use_ipvlan); its adverts may leave from the base."""
+    made = {link.name: link for link in plan.made_links}
+    for name in (one.interface, *(line.dev for line in one.addresses), *(line.dev for line in one.excluded_addresses)):
+        if (link := made.get(name)) is not None and one.interface in (link.name, link.base):
+            return link
+    return None
+
+
+def addresses(lines: Sequence[VirtualAddress], present: Collection[str], plan: VrrpPlan) -> Iterator[str]:
+    """Lines of virtual addresses; `present` as in `InstanceSnapshot`."""
+    bases = {link.name: link.base for link in plan.made_links}
+    for line in lines:
+        dev = f"{line.dev}@{bases[line.dev]}" if line.dev in bases else line.dev
+        yield address(line, present=f"{line.address}/{line.prefixlen} dev {line.dev}" in present, dev=dev)
+
+
+def address(line: VirtualAddress, *, present: bool, dev: str = "") -> str:
+    """A virtual address: what was configured, and ` set` when we have it. `dev` instead of its interface's name."""
     words = []
     host = 32 if family_of(line.address) == 4 else 128
     bare = line.peer is not None or line.prefixlen == host
     words.append(str(line.address) if bare else f"{line.address}/{line.prefixlen}")
     if line.broadcast is not None:
         words += ["brd", str(line.broadcast)]
-    words += ["dev", line.dev, "scope", SCOPES.get(line.scope, str(line.scope))]
+    words += ["dev", dev or line.dev, "scope", SCOPES.get(line.scope, str(line.scope))]
     if line.label is not None:
         words += ["label", line.label]
     if line.peer is not None:

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from fastha.export.keepalived import checker, definitions, stats, vrrp, words
+from fastha.export.keepalived import checker, definitions, routes, stats, vrrp, words
 from fastha.model.net import Address
 from fastha.model.plan import (
     AuthType,
@@ -11,6 +11,7 @@ from fastha.model.plan import (
     Checkers,
     Command,
     Connection,
+    MadeLink,
     Notifies,
     Plan,
     RealServer,
@@ -24,6 +25,7 @@ from fastha.model.plan import (
     VrrpInstance,
     VrrpPlan,
 )
+from fastha.model.routes import Nexthop, Route, RouteMode, Rule
 from fastha.model.snapshot import (
     CheckerSnapshot,
     CheckSnapshot,
@@ -243,6 +245,72 @@ def test_checkers_are_shown_under_their_server():
     assert "   Retries iterations = 2\n" in text
     assert "     Dest = [10.0.0.5]:80\n" in text
     assert "   Keepalive method = TCP_CHECK\n" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (
+            {"hops": (Nexthop(via=Address("10.7.7.9"), dev="d0"),), "metric": 7},
+            "prepend 10.77.0.0/24 via inet 10.7.7.9 dev d0 proto 18 metric 7",
+        ),
+        (
+            {"kind": 6, "mode": RouteMode.ADD, "tracked": False},
+            "add blackhole 10.77.0.0/24 proto 18 no_track",
+        ),
+        (
+            {"hops": (Nexthop(dev="d0"),), "prefsrc": Address("10.7.7.1"), "table": 44, "scope": 253},
+            "prepend 10.77.0.0/24 src 10.7.7.1 dev d0 table 44 proto 18 scope 253",
+        ),
+        (
+            {
+                "hops": (
+                    Nexthop(via=Address("10.7.7.8"), dev="d0", weight=2),
+                    Nexthop(via=Address("10.7.7.7"), dev="d0", weight=3),
+                ),
+            },
+            "prepend 10.77.0.0/24 proto 18 nexthop via inet 10.7.7.8 dev d0 weight 2 "
+            "nexthop via inet 10.7.7.7 dev d0 weight 3",
+        ),
+    ],
+)
+def test_routes_are_written_as_keepalived_writes_them(line, text):
+    plain: dict[str, object] = {"text": "", "family": 4, "destination": Address("10.77.0.0"), "prefixlen": 24}
+    assert routes.route(Route(**(plain | line))) == text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (
+            {"source": Address("10.77.0.0"), "source_len": 24, "table": 33, "preference": 16384},
+            "from 10.77.0.0/24 priority 16384 tos 0x0 protocol 18 lookup 33",
+        ),
+        (
+            {"destination": Address("10.77.0.0"), "destination_len": 24, "table": 34, "preference": 55, "iif": "d0"},
+            "from all to 10.77.0.0/24 priority 55 tos 0x0 iif d0 protocol 18 lookup 34",
+        ),
+        (
+            {"fwmark": 7, "table": 44, "preference": 16383},
+            "from all priority 16383 tos 0x0 fwmark 0x7 protocol 18 lookup 44",
+        ),
+    ],
+)
+def test_rules_are_written_as_keepalived_writes_them(line, text):
+    assert routes.rule(Rule(text="", family=4, **line)) == text
+
+
+def test_an_interface_of_our_own_making_is_shown_with_its_base():
+    made = MadeLink(name="vrrp.51", base="d0", mac="00:00:5e:00:01:33")
+    vip = VirtualAddress(address=Address("10.9.0.100"), prefixlen=24, dev="vrrp.51")
+    for interface, tail in (("vrrp.51", ""), ("d0", ", xmit base i/f")):
+        one = VrrpInstance(name="A", interface=interface, virtual_router_id=51, addresses=(vip,))
+        plan = Plan(vrrp=VrrpPlan(instances=(one,), made_links=(made,)))
+        text = vrrp.render_data(plan, NOW, None)
+        assert f"   Interface = vrrp.51, vmac on d0{tail}\n" in text
+        assert "     10.9.0.100/24 dev vrrp.51@d0 scope global\n" in text
+        data = orjson.loads(stats.render_json(plan, NOW, None, {}, 1))[0]["data"]
+        assert (data["vmac_ifname"], data["ifp_ifname"]) == ("vrrp.51", "vrrp.51")
 
 
 def test_every_dump_is_headed_by_the_definitions():
