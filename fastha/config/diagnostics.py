@@ -4,6 +4,7 @@ An error counts: it is something keepalived complains about too, and it decides 
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum, StrEnum
@@ -71,6 +72,8 @@ class Diagnostic:
         return "\n".join(lines)
 
 
+MAX_FINDINGS: Final = 100_000
+"""Findings that are kept; of a file that is something else altogether nobody reads more."""
 NOWHERE: Final = 2**63
 """Order of what is about no line: last."""
 
@@ -81,6 +84,7 @@ class Report:
     def __init__(self) -> None:
         self._found: list[tuple[int, Diagnostic]] = []
         self._said: set[tuple[str, int, int]] = set()
+        self._left_out: Counter[tuple[Severity, Exit]] = Counter()
 
     def error(
         self,
@@ -112,6 +116,9 @@ class Report:
         said = (message, order, word)
         if said in self._said:
             return
+        if len(self._said) >= MAX_FINDINGS:
+            self._left_out[severity, exit_code] += 1
+            return
         self._said.add(said)
         found = Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code)
         if line is not None:
@@ -132,15 +139,20 @@ class Report:
         self._found = [
             (order, replace(found, severity=Severity.NOTE, exit_code=Exit.GOOD)) for order, found in self._found
         ]
+        self._left_out = Counter({(Severity.NOTE, Exit.GOOD): self._left_out.total()})
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """In the order of the lines they are about; those about no line come last."""
-        return [found for _, found in sorted(self._found, key=lambda pair: pair[0])]
+        """In the order of the lines they are about; those about no line come last, and how many were left out."""
+        return [found for _, found in sorted(self._found, key=lambda pair: pair[0])] + [
+            Diagnostic(severity=severity, message=f"{count} more findings are left out", exit_code=code)
+            for (severity, code), count in self._left_out.items()
+            if count
+        ]
 
     @property
     def exit_code(self) -> int:
-        return exit_code(found for _, found in self._found)
+        return exit_code(self.diagnostics)
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:

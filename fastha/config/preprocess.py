@@ -4,6 +4,7 @@ Nearly every line of a real file needs none of this. Such a line is split once p
 their words, which the parser uses to read a repeated statement only once.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from fastha.config.diagnostics import Exit, Report
@@ -17,8 +18,13 @@ MAX_INCLUDES = 64
 """Depth of includes before they are taken for a circle."""
 MAX_NESTING = 64
 """Depth of definitions and repetitions inside each other."""
-MAX_LINES = 5_000_000
-"""Logical lines of a whole configuration; repetitions inside repetitions soon make more."""
+MAX_FILES = 10_000
+"""Inclusions in a whole configuration."""
+MAX_ALTERNATIVES = 10_000
+"""File names that the braces of one include may stand for."""
+MAX_EXPANDED = 500_000
+"""Lines that come out of definitions and repetitions; repetitions inside repetitions soon make more."""
+ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 
 READ, MATCH, WILDCARD, BRACE = "read", "match", "wildcard_match", "brace_match"
 CHECKS = (READ, MATCH, WILDCARD, BRACE)
@@ -44,8 +50,11 @@ class Preprocessor:
         self._definitions = Definitions(host, config_id, self._complain)
         self._cache: dict[str, Segments | None] = {}
         self._checks: frozenset[str] = frozenset()
-        self._depth = 0
+        self._open: list[str] = []
+        """The files that are being read, each included by the one before it."""
+        self._files = 0
         self._nesting = 0
+        self._expanded = 0
         self._at: Line | None = None
         """The line that a complaint is about."""
 
@@ -58,6 +67,7 @@ class Preprocessor:
 
     def _file(self, path: str, data: bytes, parent: Line | None) -> None:
         file = SourceFile(path, data.decode("utf-8", "surrogateescape"), parent)
+        self._open.append(path)
         odd = {} if data.isascii() else look_alikes(file)
         checks = self._checks
         body: list[str] = []
@@ -87,6 +97,7 @@ class Preprocessor:
         if defining is not None:
             self._define(defining, body)
         self._checks = checks
+        self._open.pop()
 
     def _remark(self, found: list[tuple[str, str]], file: SourceFile, number: int) -> None:
         for word, message in found:
@@ -158,8 +169,9 @@ class Preprocessor:
         self._nesting += 1
         try:
             for line in lines:
-                if len(self.lines) > MAX_LINES:
-                    self._complain(f"more than {MAX_LINES} lines; the rest is ignored")
+                self._expanded += 1
+                if self._expanded > MAX_EXPANDED:
+                    self._complain(f"definitions and repetitions make more than {MAX_EXPANDED} lines; no more is read")
                     break
                 self._hard(strip_comment(line).strip(), file, number, body, expanded=expanded)
                 expanded = False
@@ -206,8 +218,11 @@ class Preprocessor:
         if not pattern:
             self._report.error(f"'{keyword}' needs the name of a file", at)
             return
-        if self._depth >= MAX_INCLUDES:
+        if len(self._open) > MAX_INCLUDES:
             self._report.error(f"includes are nested deeper than {MAX_INCLUDES}: '{pattern}' is ignored", at, 1)
+            return
+        if _alternatives(pattern) > MAX_ALTERNATIVES:
+            self._report.error(f"'{pattern}' stands for more than {MAX_ALTERNATIVES} files; it is ignored", at, 1)
             return
         checks = self._checks | INCLUDES[keyword]
         full = pattern if pattern.startswith("/") or file.directory == "." else f"{file.directory}/{pattern}"
@@ -219,12 +234,18 @@ class Preprocessor:
                 self._report.error(message, at, 1, exit_code=Exit.SECURITY)
             else:
                 self._report.note(message, at, 1)
-        self._depth += 1
         for path in paths:
             self._include_file(path, checks, at)
-        self._depth -= 1
 
     def _include_file(self, path: str, checks: frozenset[str], at: Line) -> None:
+        if path in self._open:
+            self._report.error(f"'{path}' would include itself; it is ignored", at, 1)
+            return
+        self._files += 1
+        if self._files > MAX_FILES:
+            if self._files == MAX_FILES + 1:
+                self._report.error(f"more than {MAX_FILES} files; no more are included", at, 1)
+            return
         info = self._host.stat(path)
         problem = ""
         if info is None:
@@ -244,6 +265,18 @@ class Preprocessor:
             self._report.error(f"{problem}; it is not included", at, 1, exit_code=Exit.SECURITY)
         else:
             self._report.note(f"{problem}; it is not included", at, 1)
+
+
+def _alternatives(pattern: str) -> int:
+    """How many names the braces of a pattern stand for, at most."""
+    count = 1
+    while count <= MAX_ALTERNATIVES and "{" in pattern:
+        for match in ALTERNATIVES.finditer(pattern):
+            count *= match[1].count(",") + 1
+        pattern, found = ALTERNATIVES.subn("", pattern)
+        if not found:
+            break
+    return count
 
 
 def _continues(text: str, body: list[str]) -> bool:
