@@ -44,8 +44,8 @@ from probe cimport (
 from probe_flight cimport slot_ticks
 from probe_turn cimport loop, wake_python
 from ring cimport (
-    COMMAND_HOLD, COMMAND_ORDER, COMMAND_REMOVE, COMMAND_TLS, command_t, queue_close, queue_open, queue_put, ring_fence, ring_load,
-    ring_set, ring_store, ring_swap,
+    COMMAND_HOLD, COMMAND_ORDER, COMMAND_REMOVE, COMMAND_TLS, command_t, queue_close, queue_open, queue_put,
+    ring_fence, ring_load, ring_set, ring_store, ring_swap,
 )
 from smtp_reply cimport smtp_begin, smtp_feed, smtp_t
 from tls cimport (
@@ -354,7 +354,7 @@ cdef class _CompiledRecipe:
             return
         least, most = _REQUESTS[recipe.kind]
         if not least <= len(request) <= most:
-            raise ValueError(f"the request of a {recipe.kind.name} probe has {least}..{most} octets, not {len(request)}")
+            raise ValueError(f"a {recipe.kind.name} probe's request has {least}..{most} octets, not {len(request)}")
         self.compiled.request = PyBytes_AS_STRING(request)
         self.compiled.request_size = <uint32_t> PyBytes_GET_SIZE(request)
         if recipe.kind == Kind.UDP:
@@ -367,7 +367,7 @@ cdef class _CompiledRecipe:
         if len(reply) != len(mask):
             raise ValueError(f"a pattern of {len(reply)} octets and a mask of {len(mask)}")
         if not 0 <= recipe.min_reply_length <= 65535 or not 0 <= recipe.max_reply_length <= 65535:
-            raise ValueError(f"reply length {recipe.min_reply_length}..{recipe.max_reply_length} is not within 0..65535")
+            raise ValueError(f"reply length {recipe.min_reply_length}..{recipe.max_reply_length} is not in 0..65535")
         self.compiled.require_reply = recipe.require_reply
         self.compiled.reply = <const uint8_t *> PyBytes_AS_STRING(reply)
         self.compiled.reply_mask = <const uint8_t *> PyBytes_AS_STRING(mask)
@@ -648,7 +648,10 @@ cdef class ProbeEngine:
             raise ValueError(f"the engine runs no {recipe.kind.name} probes")
         if recipe.kind == Kind.SSL and self.tls is None:
             self.use_tls(TlsContext(ClientTls()))
-        key = (_TRANSPORTS[recipe.kind], family_of(recipe.address), recipe.bindto, recipe.bind_port, recipe.bind_if, recipe.fwmark)
+        key = (
+            _TRANSPORTS[recipe.kind], family_of(recipe.address), recipe.bindto, recipe.bind_port, recipe.bind_if,
+            recipe.fwmark,
+        )
         pool = self.pools.get(key)
         if pool is None:
             pool = self.pools[key] = _SocketPool(recipe)

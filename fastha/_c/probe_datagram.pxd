@@ -1,7 +1,7 @@
 # Probes by datagrams: UDP, DNS, ICMP echo. Sent once; what comes back within the timeout decides.
 #
-# What is not an answer to this very question (another id or sequence number, another sender of an echo reply, a DNS query)
-# is passed over: strangers must not be able to take a server down.
+# What is not an answer to this very question (another id or sequence number, another sender of an echo reply, a DNS
+# query) is passed over: strangers must not be able to take a server down.
 
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
@@ -35,7 +35,7 @@ cdef enum heard_t:
 
 
 cdef inline heard_t judge_udp(const recipe_t *recipe, const uint8_t *data, size_t size) noexcept nogil:
-    """Any datagram will do, unless it must look like a pattern: then its length and each octet up to the shorter's end."""
+    """Any datagram will do, unless there is a pattern: then its length counts, and each octet that both have."""
     cdef size_t i, most = recipe.reply_size
     if not most:
         return HEARD_GOOD

@@ -1,8 +1,8 @@
 # The answers of a mail server, line by line as they arrive. No IO and nothing of the engine in here.
 #
 # keepalived's rules: of each answer only the first line is read. Its code is three digits, then a blank or the end of
-# the line; so `220-` (more lines follow) has no code, nor has `220` CR LF, for the CR is still there. A line of more than
-# 512 octets begins anew after each 512.
+# the line; so `220-` (more lines follow) has no code, nor has `220` CR LF, for the CR is still there. A line of more
+# than 512 octets begins anew after each 512.
 
 from libc.stdint cimport uint8_t, uint16_t
 

@@ -1,4 +1,5 @@
-# OpenSSL as the probe engine needs it. Servers are not verified (keepalived does not, either); every handshake is a full one.
+# OpenSSL as the probe engine needs it. Servers are not verified (keepalived does not, either); every handshake is a
+# full one.
 
 from libc.errno cimport ECONNRESET, errno
 
