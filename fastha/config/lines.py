@@ -69,6 +69,14 @@ class DelayLine:
 
 
 @dataclass(slots=True)
+class LinkbeatLine:
+    line: Line
+    name: str
+    way: str
+    """MII, ETHTOOL or IOCTL; empty: whichever works."""
+
+
+@dataclass(slots=True)
 class GroupEntry:
     """An entry of virtual_server_group: a mark, or addresses from `first` to `last`."""
 
@@ -278,7 +286,8 @@ def _linkbeat(r: Reading) -> Any:
     methods = one_of(["MII", "ETHTOOL", "IOCTL"])
     if len(r.words) > 1 and r.words[1] not in methods:
         r.error(f"unknown way to poll '{r.words[1]}'", 1, suggestion=closest(r.words[1], methods))
-    return [NameLine(r.line, r.words[0], 0)]
+        return LinkbeatLine(r.line, r.words[0], "")
+    return LinkbeatLine(r.line, r.words[0], r.words[1] if len(r.words) > 1 else "")
 
 
 def _group_entry(r: Reading) -> Any:

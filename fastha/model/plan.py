@@ -114,10 +114,12 @@ class UnicastPeer:
 class VrrpInstance:
     name: str
     interface: str
-    """Where adverts leave and arrive."""
+    """Where adverts leave and arrive; empty: wherever routing says (unicast only)."""
     virtual_router_id: int
     base: str = ""
     """The interface underneath, when that is one of our own making."""
+    vrf: str = ""
+    """VRF that an instance without an interface is bound to."""
     family: Family = 4
     version: int = 2
     initial_master: bool = False
@@ -222,8 +224,6 @@ class MadeLink:
     address: Address | None = None
     """Its own address: what adverts of an ipvlan leave from."""
     prefixlen: int = 0
-    notify: bool = False
-    """Its creation is told by a netlink message with the right number (netlink_notify_msg)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +274,8 @@ class VrrpPlan:
     """Interfaces that have it while running."""
     disable_local_igmp: bool = False
     firewall: FirewallSettings = FirewallSettings()
+    linkbeat: dict[str, str] = field(default_factory=dict)
+    """Interfaces whose link is polled -> MII, ETHTOOL, IOCTL; empty: whichever works."""
     interface_delays: dict[str, tuple[Ns, Ns]] = field(default_factory=dict)
     """interface -> (down delay, up delay)."""
     startup_delay: Ns = 0

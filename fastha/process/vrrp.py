@@ -25,6 +25,7 @@ from fastha.model.units import MS, Ns, S
 from fastha.process import messages
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.holdings import Holdings
+from fastha.process.linkbeats import Linkbeats
 from fastha.process.vrrp_mail import Mails
 from fastha.system import clock, realtime
 from fastha.system.advert_sockets import AdvertSockets
@@ -62,6 +63,7 @@ class VrrpWork:
     network: Network
     holdings: Holdings
     made: MadeLinks
+    linkbeats: Linkbeats
     sockets: AdvertSockets
     frames: socket.socket
     """For gratuitous ARP and neighbour advertisements."""
@@ -110,13 +112,15 @@ class VrrpWork:
         self.network = Network(_configured_sources(plan.instances), self.holdings.addresses.known)
         self.made = MadeLinks(self.network, Sysctls(Path(self._child.run_dir) / "vrrp-sysctls.json"))
         self.sockets = AdvertSockets(self.engine, self._index_of)
+        self.linkbeats = Linkbeats(self._loop, self._links_answer)
         self._enter_realtime(plan)
         self._interfaces = _named_interfaces(plan)
         self.network.read()
         self._want_links(plan, plan.made_links)
+        self.linkbeats.watch(plan.linkbeat)
         self._assign_holdings()
         self.holdings.want(STATIC, True)
-        self._turn([*self.network.described(self._interfaces), events.Start(resume)])
+        self._turn([*self._described(self._interfaces), events.Start(resume)])
         self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
         self._loop.add_reader(self.network.fileno(), self._kernel_speaks)
         self._loop.add_reader(self.holdings.watch.fileno(), self._routes_speak)
@@ -131,7 +135,8 @@ class VrrpWork:
         # those that go are still needed, to say good-bye on
         self._want_links(plan, (*self.core.plan.made_links, *plan.made_links))
         # what the new Plan looks at must be known before it is judged; what is known already changes nothing
-        self._turn([*self.network.described(named), events.Reload(plan)])
+        self.linkbeats.watch(plan.linkbeat)
+        self._turn([*self._described(named), events.Reload(plan)])
         self._interfaces = named
         self._want_links(plan, plan.made_links)
         if plan.process != process:
@@ -151,6 +156,7 @@ class VrrpWork:
             self._timer.cancel()
         self._loop.remove_reader(self.engine.fileno())
         self._loop.remove_reader(self.network.fileno())
+        self.linkbeats.close()
         self._loop.remove_reader(self.holdings.watch.fileno())
         if not self.engine.stop():
             self._child.log("error", "the advert engine did not stop; what it had to say may be unsaid")
@@ -247,12 +253,24 @@ class VrrpWork:
                     self._fit_at = 0  # it may be another interface of the same name
                     if change.up:
                         self.holdings.link_up(name)
+                    change = self.linkbeats.judged(change)  # noqa: PLW2901
                 case events.SourceChanged(interface) if interface in self._interfaces:
                     pass
                 case _:
                     continue
             happened.append(change)
         self._turn(happened)
+
+    def _links_answer(self, names: list[str]) -> None:
+        """Polled interfaces are otherwise than before."""
+        if not self._finished:
+            self._turn([one for one in self._described(frozenset(names)) if isinstance(one, events.LinkChanged)])
+
+    def _described(self, names: frozenset[str]) -> list[events.Event]:
+        return [
+            self.linkbeats.judged(one) if isinstance(one, events.LinkChanged) else one
+            for one in self.network.described(names)
+        ]
 
     def _routes_speak(self) -> None:
         """Links first: what went with its interface is told as that."""
@@ -414,7 +432,7 @@ def _named_interfaces(plan: VrrpPlan) -> frozenset[str]:
     return frozenset(
         [
             *(i.interface for i in plan.instances),
-            *(i.base for i in plan.instances if i.base),
+            *(name for i in plan.instances for name in (i.base, i.vrf) if name),
             *(track.name for i in plan.instances for track in i.track_interfaces),
             *(track.name for group in plan.sync_groups for track in group.track_interfaces),
             *(line.dev for line in (*lines, *plan.static_addresses)),

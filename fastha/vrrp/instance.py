@@ -151,7 +151,7 @@ class Instance:
         plan = self.plan
         return Endpoint(
             instance=self.index,
-            interface=plan.interface,
+            interface=plan.interface or plan.vrf,
             family=plan.family,
             virtual_router_id=plan.virtual_router_id,
             source=self.source,

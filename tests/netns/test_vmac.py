@@ -93,7 +93,7 @@ def shown(daemon: FasthaVrrp) -> InstanceSnapshot:
 
 
 def links(node: Node) -> list[str]:
-    """Made interfaces: name, base, MAC address, mode, addresses, scopes of addresses that are no sources, whether up."""
+    """Made interfaces: name, base, MAC address, mode, addresses, scopes of those that are no sources, whether up."""
     found = []
     for one in json.loads(node.ip("-d", "-j", "addr", "show")):
         if one.get("linkinfo", {}).get("info_kind") != "macvlan":

@@ -81,8 +81,6 @@ ROOT_WORDS = (
         name="linkbeat_use_polling",
         default="off",
         effect="Interfaces of instances are polled instead of watched.",
-        status=PENDING,
-        pending="link state comes from the kernel's notifications",
         example="linkbeat_use_polling",
     ),
 )

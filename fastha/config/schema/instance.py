@@ -267,9 +267,6 @@ WIRE = (
         default="none",
         effect="VRF to bind to when unicast is used without an interface.",
         reload=IDENTITY,
-        status=PENDING,
-        pending="the instance needs an interface",
-        loud=True,
         example="vrf red",
     ),
     Word(
@@ -327,9 +324,7 @@ WIRE = (
         name="linkbeat_use_polling",
         default="off",
         effect="The interface is polled instead of watched.",
-        status=PENDING,
         deprecated="linkbeat_interfaces { } at the root",
-        pending="link state comes from the kernel's notifications",
         example="linkbeat_use_polling",
     ),
 )

@@ -236,8 +236,6 @@ ROOT_WORDS = (
         opens="linkbeat_interfaces",
         repeat=Repeat.MANY,
         effect="Interfaces whose link is polled.",
-        status=PENDING,
-        pending="link state comes from the kernel's notifications",
         example="linkbeat_interfaces { eth0 MII }",
     ),
     Word(

@@ -43,6 +43,9 @@ def virtual_addresses(
             ctx.error(f"{what} is IPv{family}, and {item} is not; it is ignored", item.line)
             continue
         place = place_of(item)
+        if not place:
+            ctx.error(f"{what} has no interface, so {item} needs 'dev'; it is ignored", item.line)
+            continue
         if item.dev is not None:
             ctx.interface(item.dev, f"address {item}", item.line, item.line.words.index(item.dev))
         # keepalived compares whole addresses only where they are advertised

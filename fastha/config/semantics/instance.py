@@ -144,7 +144,9 @@ class _Instance:
             self.refuse("virtual_router_id is missing", suggestion="it must be the same on all routers of the group")
         peers = self._peers()
         self._state()
-        made = self.vmacs.of_instance(node, interface, vrid, self.family) if interface and vrid else None
+        made = None
+        if interface and vrid:
+            made = self.vmacs.of_instance(node, interface, vrid, self.family, strict=self.strict)
         addresses, excluded = self._addresses(interface or "", made, vrid or 0)
         auth_type, password = self._authentication()
         nopreempt, preempt_delay = self._preemption()
@@ -156,7 +158,7 @@ class _Instance:
         base, interface = interface, self._runs_on(interface, made, unicast=bool(peers))
         known = {name for name in (base, interface) if name}
         interfaces = self._with_followed(tracks[0], known, (*addresses, *excluded), (*routes, *rules))
-        if vrid is None or not interface:
+        if vrid is None or interface is None or not self._bindable(interface, peers):
             return None
         down = node.get("down_timer_adverts", defs.get("vrrp_down_timer_adverts", 3))
         if self.strict and down != 3:
@@ -169,6 +171,7 @@ class _Instance:
             name=self.name,
             interface=interface,
             base=base if base and base != interface else "",
+            vrf=node.get("vrf", "") if not interface else "",
             virtual_router_id=vrid,
             family=self.family,
             version=self.version,
@@ -183,7 +186,7 @@ class _Instance:
             auth_pass=password,
             auth_hmac=auth_hmac(self.ctx, node, interval, strict=self.strict),
             source=self._source(),
-            track_src_ip=node.has("track_src_ip") and node.has("source"),
+            track_src_ip=node.has("track_src_ip") and node.has("source") and bool(interface),
             group=self._group(bool(peers)),
             unicast_peers=peers,
             unicast_ttl=self._unicast_ttl(bool(peers)),
@@ -224,11 +227,14 @@ class _Instance:
         )
 
     def _interface(self) -> str | None:
-        """The interface, or None when the instance cannot have one."""
+        """The interface, or None when the instance cannot have one; empty: it does without, which takes unicast and a
+        source address."""
         node = self.node
         name: str | None = node.maybe("interface")
+        if name is None and node.has("source") and node.entries("unicast_peer"):
+            return ""
         if name is None:
-            self.refuse("interface is missing")
+            self.refuse("interface is missing", suggestion="only unicast with unicast_src_ip does without")
             return None
         if node.has("vrf"):
             self.error("vrf is for instances without an interface; it is ignored", "vrf")
@@ -239,6 +245,16 @@ class _Instance:
         if not self.ctx.interface(name, f"vrrp_instance {self.name}", node.line_of("interface")):
             return None
         return name
+
+    def _bindable(self, interface: str, peers: tuple[UnicastPeer, ...]) -> bool:
+        """Whether an instance without an interface has all it takes."""
+        if interface:
+            return True
+        if not peers or self._source() is None:
+            self.refuse("interface is missing, and there is no usable peer or source address to do without")
+            return False
+        vrf: str | None = self.node.maybe("vrf")
+        return vrf is None or self.ctx.interface(vrf, f"vrf of {self.name}", self.node.line_of("vrf"))
 
     def _peers(self) -> tuple[UnicastPeer, ...]:
         peers: dict[Address, UnicastPeer] = {}

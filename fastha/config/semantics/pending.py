@@ -18,9 +18,6 @@ def check_pending(ctx: Context) -> None:
         peers.add(pair)
     for node in ctx.root.blocks("SSL")[1:]:
         ctx.error("a second SSL block; it replaces the first", node.line)
-    for node in ctx.root.blocks("linkbeat_interfaces"):
-        for item in node.items:
-            ctx.polled_interface(item.name, "linkbeat_interfaces", item.line)
     _directories(ctx)
     affinity(ctx, "bfd")
     group = ctx.defs.maybe("vrrp_mcast_group6")

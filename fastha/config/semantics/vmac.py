@@ -34,7 +34,7 @@ class Vmacs:
     def links(self) -> tuple[MadeLink, ...]:
         return tuple(self._made.values())
 
-    def of_instance(self, node: Node, base: str, vrid: int, family: Family) -> MadeLink | None:
+    def of_instance(self, node: Node, base: str, vrid: int, family: Family, *, strict: bool) -> MadeLink | None:
         """The interface that the instance runs on; None: on the one it names."""
         options = _options(node)
         if options is None:
@@ -54,13 +54,14 @@ class Vmacs:
                 prefixlen=options.get("prefixlen", 32 if family == 4 else 128),
             )
             return self._add((base, name), link)
-        mac = _mac(options.get("mac"), vrid, family)
+        if strict and "mac" in options:
+            self._ctx.error(f"{node.header}: a MAC address of its own is not for strict mode", node.line_of("use_vmac"))
+        mac = _mac(None if strict else options.get("mac"), vrid, family)
         found = self._made.get((base, mac))
         if found is not None:
             return found
         name = name or self._there(base, mac) or self._free(self._prefix("vmac_prefix"), vrid, family)
-        notify = "netlink_notify_msg" in options
-        link = MadeLink(name=name, base=base, mac=mac, group=group, family=family, ipv6=family == 6, notify=notify)
+        link = MadeLink(name=name, base=base, mac=mac, group=group, family=family, ipv6=family == 6)
         return self._add((base, mac), link)
 
     def of_address(self, base: str, vrid: int, family: Family) -> MadeLink:

@@ -59,6 +59,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         promote_secondaries=_promoting(nodes, instances),
         disable_local_igmp=defs.has("disable_local_igmp"),
         firewall=_firewall(ctx),
+        linkbeat=_linkbeat(ctx, nodes, instances),
         interface_delays=_interface_delays(ctx, vmacs.links()),
         startup_delay=_startup_delay(ctx),
         dynamic_interfaces=ctx.dynamic,
@@ -188,6 +189,25 @@ def _track_groups(ctx: Context, known: set[str]) -> None:
 def _promoting(nodes: list[Node], instances: list[VrrpInstance]) -> tuple[str, ...]:
     wanting = {node.header for node in nodes if node.has("promote_secondaries")}
     return tuple(dict.fromkeys(i.interface for i in instances if i.name in wanting and not i.base))
+
+
+def _linkbeat(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) -> dict[str, str]:
+    """Interfaces to be polled, each with its way."""
+    result: dict[str, str] = {}
+    everyone = ctx.root.has("linkbeat_use_polling")
+    asking = {node.header for node in nodes if everyone or node.has("linkbeat_use_polling")}
+    for instance in instances:
+        if instance.name in asking and (name := instance.base or instance.interface):
+            result[name] = ""
+    for item in ctx.root.entries("linkbeat_interfaces"):
+        if not ctx.polled_interface(item.name, "linkbeat_interfaces", item.line):
+            continue
+        known = ctx.host.interfaces().get(item.name)
+        if item.name in ctx.made or (known is not None and known.kind in {"macvlan", "ipvlan"}):
+            ctx.error(f"{item.name} has no link of its own to be polled; it is ignored", item.line)
+            continue
+        result[item.name] = item.way
+    return result
 
 
 def _firewall(ctx: Context) -> FirewallSettings:
