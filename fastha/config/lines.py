@@ -220,8 +220,7 @@ def _unicast_peer(r: Reading) -> Any:
         at += 2
     low, high = limits["min_ttl"], limits["max_ttl"]
     if low is not None and high is not None and low > high:
-        r.error(f"min_ttl {low} is above max_ttl {high}; the peer is skipped", 0)
-        return DROP
+        r.error(f"min_ttl {low} is above max_ttl {high}: every advert of this peer will be dropped", 0)
     return PeerLine(r.line, address, low, high)
 
 

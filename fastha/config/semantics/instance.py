@@ -270,11 +270,12 @@ class _Instance:
                     max_ttl=255 if item.max_ttl is None else item.max_ttl,
                 )
         if not peers and self._unicast_wanted():
-            meant = "it stays in FAULT" if self.node.has("unicast_fault_no_peer") else "multicast is used"
-            self.error(
-                f"a unicast word, and no usable peer: {meant}",
-                suggestion="name the other routers in unicast_peer { }",
-            )
+            text, suggestion = "a unicast word, and no usable peer", "name the other routers in unicast_peer { }"
+            if self.node.has("unicast_fault_no_peer"):
+                message = f"{self.name}: {text}: it stays in FAULT"
+                self.ctx.report.note(message, self.node.line, 1, suggestion=suggestion)
+            else:
+                self.error(f"{text}: multicast is used", suggestion=suggestion)
         if peers and self.node.has("use_vmac") and not self.node.has("vmac_xmit_base"):
             self.error("unicast with use_vmac needs vmac_xmit_base; it is taken as set", "use_vmac")
         if peers and self.strict and self._multicast_capable():

@@ -148,6 +148,7 @@ def test_ah() -> None:
         (PEER, "old_unicast_checksum", UnicastChecksum.DETECT),
         (f"{PEER}\nunicast_fault_no_peer", "fault_no_peer", False),
         ("unicast_fault_no_peer", "fault_no_peer", False),
+        ("unicast_src_ip 192.0.2.1\nunicast_fault_no_peer", "fault_no_peer", True),
         (f"{PEER}\nunicast_ttl 0", "unicast_ttl", None),
         (f"{PEER}\nunicast_ttl 64", "unicast_ttl", 64),
         ("unicast_peer {\n192.0.2.2 min_ttl 250\n}", "check_unicast_src", True),
@@ -163,7 +164,6 @@ def test_words_that_are_right(extra: str, field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("extra", "said", "field", "value"),
     [
-        ("unicast_src_ip 192.0.2.1\nunicast_fault_no_peer", "it stays in FAULT", "fault_no_peer", True),
         (f"{PEER}\nold_unicast_checksum old", "unknown option 'old'", "old_unicast_checksum", UnicastChecksum.DETECT),
         ("timer_expired_backup 100", "needs nopreempt", "timer_expired_backup", None),
         ("nopreempt\ntimer_expired_backup 255", "outside 1..254", "timer_expired_backup", None),
@@ -174,6 +174,13 @@ def test_words_that_are_wrong(extra: str, said: str, field: str, value: Any) -> 
     loaded = instance(extra)
     assert said in messages(loaded)
     assert getattr(planned(extra), field) == value
+
+
+def test_bounds_that_nothing_can_keep_leave_the_peer_there() -> None:
+    extra = "unicast_peer {\n192.0.2.2 min_ttl 9 max_ttl 5\n}"
+    assert "every advert of this peer will be dropped" in messages(instance(extra))
+    (peer,) = planned(extra).unicast_peers
+    assert (peer.min_ttl, peer.max_ttl) == (9, 5)
 
 
 def test_the_first_ipv6_address_should_be_link_local() -> None:
