@@ -28,11 +28,12 @@ from fastha.process.join import SnapshotJoin, joined
 from fastha.process.messages import LogLine, Message, NoPeer, Ready, SnapshotPart, States
 from fastha.process.outbox import merge_states
 from fastha.process.parts import CHILDREN, parts_of
-from fastha.process.program import FASTHA, Program
+from fastha.process.program import FASTHA, KEEPALIVED, RUN_DIR, Program
 from fastha.process.reloadtime import ReloadTime
 from fastha.process.resume import resumable
 from fastha.system import procs
 from fastha.system.log import Log
+from fastha.system.mounts import bind_for_us
 from fastha.system.pidfile import HeldError, PidFile
 from fastha.system.proctitle import set_comm
 from fastha.system.scripts import Launcher, Result
@@ -106,6 +107,8 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._exit_code = 0
         self._run_dir = ""
+        self._bound = False
+        """The directory of the pid files is mounted in its usual place."""
         self._plan = Plan()
         self._accepted: set[str] = set()
         self._loaded_wall = 0.0
@@ -201,6 +204,7 @@ class Supervisor:
         namespace = self._options.namespace or settings.net_namespace
         self._run_dir = self._options.run_dir or run_dir_of(namespace, settings.instance)
         os.makedirs(self._run_dir, mode=0o755, exist_ok=True)
+        self._bind_pid_dir()
         pid_path = self._pid_path("supervisor")
         if "supervisor" not in self._options.pid_files:
             os.makedirs(os.path.dirname(pid_path), mode=0o755, exist_ok=True)
@@ -225,13 +229,31 @@ class Supervisor:
             self._children[name] = ChildProcess(name, self._loop, self, command, self._pid_path(name))
         return pid_file
 
+    def _bind_pid_dir(self) -> None:
+        """As keepalived: in a network namespace the pid files are seen by us, and by scripts, where they always are."""
+        namespace = self._options.namespace or self._plan.supervisor.net_namespace
+        if namespace is None or self._options.program is not KEEPALIVED:
+            return
+        directory = os.path.join(RUN_DIR, "keepalived")
+        try:
+            os.makedirs(os.path.join(directory, namespace), mode=0o755, exist_ok=True)
+            bind_for_us(os.path.join(directory, namespace), directory)
+        except OSError as error:
+            self.log("warning", f"pid files stay in {directory}/{namespace}: {error}")
+        else:
+            self._bound = True
+
     def _pid_path(self, name: str) -> str:
         if name in self._options.pid_files:
             return self._options.pid_files[name]
         own = self._plan.supervisor
         namespace = self._options.namespace or own.net_namespace
         return self._options.program.pid_path(
-            name, self._run_dir, own.instance, namespace=namespace, own_dir=own.use_pid_dir or namespace is not None
+            name,
+            self._run_dir,
+            own.instance,
+            namespace=None if self._bound else namespace,
+            own_dir=own.use_pid_dir or namespace is not None,
         )
 
     def _child_ident(self, name: str) -> str:

@@ -119,3 +119,45 @@ def test_words_about_processes(segment: Segment, tmp_path: Path) -> None:
     assert told[-1] == "shutdown 0027"
     assert any(line.startswith("notify INSTANCE A STOP") for line in told)
     assert not list(run_dir.glob("*.pid"))
+
+
+def test_a_namespace_under_keepalived_s_name(segment: Segment, tmp_path: Path) -> None:
+    """In the background, in a network namespace: pid files where keepalived has them, seen from inside and outside."""
+    node = segment.node()
+    program = tmp_path / "keepalived"
+    program.write_text(f"#!{sys.executable}\nfrom fastha.cli.main import main\n\nraise SystemExit(main())\n")
+    program.chmod(0o755)
+    tell = tmp_path / "tell"
+    tell.write_text(f'#!/bin/sh\necho "$* $(cat /run/keepalived/vrrp.pid)" >> {tmp_path}/told\n')
+    tell.chmod(0o755)
+    config = tmp_path / "conf"
+    config.write_text(
+        "global_defs {\n  script_user root\n  enable_script_security\n}\n"
+        "vrrp_instance A {\n  interface eth0\n  virtual_router_id 51\n  priority 255\n"
+        f'  virtual_ipaddress {{\n    10.77.0.101/24\n  }}\n  notify "{tell}"\n}}\n'
+    )
+    directory = Path("/run/keepalived") / node.namespace
+    words = ["-s", node.namespace, "-G", f"-g{tmp_path}/log", "-f", str(config), "--run-dir", str(tmp_path / "run")]
+    started = subprocess.run(
+        [program, *words], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=30, check=False
+    )
+    assert (started.returncode, started.stdout, started.stderr) == (0, b"", b"")
+    try:
+        until(lambda: (tmp_path / "told").exists(), "the script", 20)
+        front, vrrp = (pidfile.read_pid(str(directory / name)) for name in ("keepalived.pid", "vrrp.pid"))
+        assert front
+        assert vrrp
+        try:
+            assert (tmp_path / "told").read_text().splitlines()[-1].endswith(f" {vrrp}")
+            assert [facts(each)["Name"] for each in (front, vrrp)] == ["keepalived", "keepalived"]
+            assert node.has("10.77.0.101")
+            log = (tmp_path / "log").read_text()
+            assert f" Keepalived_vrrp_{node.namespace}[{vrrp}] " in log
+            assert os.readlink(f"/proc/{front}/ns/net") != os.readlink("/proc/self/ns/net")
+        finally:
+            os.kill(front, signal.SIGTERM)
+        until(lambda: not list(directory.glob("*.pid")), "the end", 15)
+    finally:
+        for gone in (directory, directory.parent):
+            if gone.exists() and not list(gone.iterdir()):
+                gone.rmdir()
