@@ -10,8 +10,9 @@ from posix.unistd cimport close
 
 from epoll cimport (
     AF_INET6, EPOLL_CTL_ADD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, IP_BIND_ADDRESS_NO_PORT, IPPROTO_ICMP,
-    IPPROTO_ICMPV6, IPPROTO_IP, MSG_TRUNC, SHUT_WR, SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, epoll_ctl,
-    epoll_event, recv, setsockopt, shutdown, sockaddr, socket, socket_disconnect, socket_reset_on_close,
+    IPPROTO_ICMPV6, IPPROTO_IP, MSG_TRUNC, SHUT_WR, SO_BINDTODEVICE, SO_MARK, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM,
+    SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, bind, epoll_ctl, epoll_event, recv, setsockopt, shutdown, sockaddr, socket,
+    socket_disconnect, socket_reset_on_close,
 )
 from http_reply cimport reply_drop
 from probe cimport (

@@ -113,7 +113,7 @@ def echo_requests(spy: socket.socket) -> set[bytes]:
     return found
 
 
-def heard_of(kind: str, directory: Path, context: ssl.SSLContext) -> dict[str, object]:
+def heard_of(kind: str, directory: Path, files: tuple[str, str]) -> dict[str, object]:
     """What the servers hear of the daemon `kind`."""
     heard: dict[str, list[bytes]] = {name: [] for name in ("smtp", "http", "https", "plain")}
     with ExitStack() as stack:
@@ -123,7 +123,10 @@ def heard_of(kind: str, directory: Path, context: ssl.SSLContext) -> dict[str, o
             "root": stack.enter_context(datagrams(answer)),
         }
         for name, said in heard.items():
-            tls = context if name in {"https", "plain"} else None
+            tls = None
+            if name in {"https", "plain"}:
+                tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                tls.load_cert_chain(*files)
             peers[name] = stack.enter_context(connections(recording(said, page=name != "smtp"), context=tls))
         spy = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
         config = directory / f"{kind}.conf"
@@ -170,11 +173,10 @@ def run(kind: str, directory: Path, config: Path, done: Callable[[], bool]) -> N
 
 def test_octets_of_all_kinds(tmp_path: Path) -> None:
     assert shutil.which("keepalived"), "keepalived is not installed"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate(tmp_path))
+    files = certificate(tmp_path)
     with own_network():
-        theirs = heard_of("keepalived", tmp_path, context)
-        ours = heard_of("fastha", tmp_path, context)
+        theirs = heard_of("keepalived", tmp_path, files)
+        ours = heard_of("fastha", tmp_path, files)
     assert ours == theirs
     assert theirs["names"] == ({"url.example.net"}, {None})
     assert theirs["echo"]  # (keepalived 2.2.7 takes no UDP payload at all: "Invalid hex string")
