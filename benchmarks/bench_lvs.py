@@ -55,6 +55,7 @@ class TablePlane:
 
     name = "memory"
     note = ""
+    slow = False
 
     def __init__(self) -> None:
         self.table: Table = {}

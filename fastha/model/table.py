@@ -116,12 +116,15 @@ class SyncDaemon:
 
 
 class Plane(Protocol):
-    """Where tables live. Synchronous: the kernel executes inside the call and the answers are read at once."""
+    """Where tables live. Synchronous: the kernel executes inside the call and the answers are read at once. One call at
+    a time, from whatever thread."""
 
     name: str
     """ipvs, nftables or none."""
     note: str
     """One line for the log and the snapshot: in what it differs from plain IPVS here; empty: in nothing."""
+    slow: bool
+    """A change may take seconds, so that it is made beside the loop."""
 
     def read(self) -> Table:
         """The whole table as the kernel has it, foreign services included. OSError when it cannot be read."""

@@ -95,7 +95,7 @@ class CheckerWork:
     def start(self, plan: CheckerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - instances are not ours
         self._schedule(plan)
         tls = _tls_context(plan)
-        self.programmer = Programmer(self._open_plane(plan), self._journal, self._child.log)
+        self.programmer = self._programmer(self._open_plane(plan))
         try:
             table = self.programmer.open(flush=plan.lvs_flush)
         except OSError as error:
@@ -156,7 +156,7 @@ class CheckerWork:
             self.programmer.release(now, flush=self.director.plan.lvs_flush_on_stop is FlushOnStop.ALL)
             self.extras.release(now)
             self._restore_ping()
-        self.programmer.plane.close()
+        self.programmer.close()
         if self._network is not None:
             self._loop.remove_reader(self._network.fileno())
             self._network.close()
@@ -214,12 +214,25 @@ class CheckerWork:
             self._child.log("warning", plane.note)
         return plane
 
+    def _programmer(self, plane: Plane) -> Programmer:
+        return Programmer(
+            plane,
+            self._journal,
+            self._child.log,
+            post=self._loop.call_soon_threadsafe,
+            ready=lambda: self._loop.call_soon(self._flush_again),
+        )
+
+    def _flush_again(self) -> None:
+        """The plane has done what it had to do: what was touched meanwhile is next."""
+        self.programmer.flush(self.director.services, clock.monotonic())
+
     def _change_plane(self, plane: Plane, now: Ns) -> None:
         """lvs_plane was changed: out of one kernel table, into another."""
         self.programmer.release(now)
         self.extras.release(now)
-        self.programmer.plane.close()
-        self.programmer = Programmer(plane, self._journal, self._child.log)
+        self.programmer.close()
+        self.programmer = self._programmer(plane)
         try:
             table = self.programmer.open(flush=False)
         except OSError as error:

@@ -19,6 +19,7 @@ from fastha.lvs.wanted import Services, wanted_destination, wanted_entry, wanted
 from fastha.model.plan import Drift
 from fastha.model.table import DestinationKey, Op, Operation, Plane, Refusal, ServiceKey, Table
 from fastha.model.units import Ns, S
+from fastha.process.lane import Lane, Post
 
 Touched = dict[ServiceKey, set[DestinationKey] | None]
 Say = Callable[[str, str, str], None]
@@ -74,10 +75,27 @@ class JournalFile:
 
 
 class Programmer:
-    """One kernel table. `say` writes the log; the plane's calls are synchronous and happen inside ours."""
+    """One kernel table. `say` writes the log.
 
-    def __init__(self, plane: Plane, journal: JournalFile, say: Say) -> None:
+    The calls of most planes are quick and happen inside ours. Those of a slow one are done beside the loop when `post`
+    is given (`process.lane`): what is touched meanwhile waits, and `ready` is called when they are done, so that
+    somebody flushes again.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        journal: JournalFile,
+        say: Say,
+        *,
+        post: Post | None = None,
+        ready: Callable[[], object] = lambda: None,
+    ) -> None:
         self.plane = plane
+        self._lane = Lane(post if plane.slow else None)
+        self._ready = ready
+        self._services: Services = {}
+        """As last told."""
         self.mirror: Table = {}
         """Our services as we believe the kernel has them."""
         self.foreign: tuple[ServiceKey, ...] = ()
@@ -136,14 +154,18 @@ class Programmer:
         return table
 
     def install(self, services: Services, table: Table, now: Ns) -> None:
-        """Make `table`, just read, what `services` want."""
+        """Make `table`, just read, what `services` want. Returns when it is done."""
+        self._services = services
         wanted = wanted_table(services)
         self._claim(wanted)
         self._see(table, wanted)
-        self._apply(reconcile(table, wanted, self.ours), now)
-        self._agree(wanted)
-        self._settle_journal(services)
+        self._apply(reconcile(table, wanted, self.ours), now, lambda: self._agreed(wanted))
+        self._lane.wait()
         self._check_at = now + CHECK_EVERY
+
+    def _agreed(self, wanted: Table) -> None:
+        self._agree(wanted)
+        self._settle_journal(self._services)
 
     def _see(self, table: Table, wanted: Table) -> None:
         """Take what was read as our picture."""
@@ -187,7 +209,8 @@ class Programmer:
 
     def flush(self, services: Services, now: Ns) -> None:
         """Bring what was touched in order, in one batch."""
-        if not self._touched:
+        self._services = services
+        if not self._touched or self._lane.busy:
             return
         if self._lost:
             return  # `tick` reads everything and starts from there
@@ -198,10 +221,8 @@ class Programmer:
         operations: list[Operation] = []
         for at, keys in touched.items():
             operations += self._operations(at, keys, services.get(at, ()))
-        if operations:
-            self._apply(operations, now)
-        if any(at not in services for at in touched):
-            self._settle_journal(services)
+        gone = any(at not in services for at in touched)
+        self._apply(operations, now, lambda: self._settle_journal(self._services) if gone else None)
 
     def _operations(self, at: ServiceKey, keys: set[DestinationKey] | None, pools: tuple[Pool, ...]) -> list[Operation]:
         entry = self.mirror.get(at)
@@ -213,18 +234,27 @@ class Programmer:
         )
         return ordered(change for change in changes if change is not None)
 
-    def _apply(self, operations: list[Operation], now: Ns) -> None:
+    def _apply(self, operations: list[Operation], now: Ns, then: Callable[[], object] = lambda: None) -> None:
+        """Have it done; `then` follows, also when it was refused."""
         if not operations:
+            then()
             return
         self.counters["plane_writes"] += len(operations)
-        try:
-            refusals = self.plane.apply(operations)
-        except OSError as error:
+
+        def done(outcome: list[Refusal] | OSError) -> None:
+            self._applied(operations, outcome, now)
+            then()
+            self._ready()
+
+        self._lane.run(lambda: self.plane.apply(operations), done)
+
+    def _applied(self, operations: list[Operation], outcome: list[Refusal] | OSError, now: Ns) -> None:
+        if isinstance(outcome, OSError):
             self._lost = True
             self._retry(now)
-            self._say("error", f"{self.plane.name}: the table cannot be programmed: {error}; trying again", "plane")
+            self._say("error", f"{self.plane.name}: the table cannot be programmed: {outcome}; trying again", "plane")
             return
-        refused = {(refusal.operation.at, refusal.operation.key) for refusal in refusals}
+        refused = {(refusal.operation.at, refusal.operation.key) for refusal in outcome}
         for operation in operations:
             subject = (operation.at, operation.key)
             if subject in refused or (operation.key is not None and operation.at not in self.mirror):
@@ -232,7 +262,7 @@ class Programmer:
             execute(self.mirror, operation)
             if self.refused.pop(subject, None) is not None:
                 self._say("info", f"{self.plane.name} {operation.at}: accepted now: {_thing(operation)}", "")
-        self._note(refusals, now)
+        self._note(outcome, now)
 
     def _note(self, refusals: list[Refusal], now: Ns) -> None:
         """Keep, tell and plan to repeat what was refused. Servers of a service that was refused say nothing new."""
@@ -263,6 +293,9 @@ class Programmer:
 
     def tick(self, services: Services, now: Ns) -> None:
         """To be called about once a second: repeat what was refused, look for what others changed."""
+        self._services = services
+        if self._lane.busy:
+            return
         self._forget_refusals(services)
         if self._retry_at and now >= self._retry_at:
             self._retry_at = 0
@@ -286,21 +319,28 @@ class Programmer:
 
     def check(self, services: Services, now: Ns) -> None:
         """Read the table and repair what differs from what is wanted."""
+        self._services = services
         self._check_at = now + CHECK_EVERY
         if not self.programs:
             self._lost = False
             self._touched = {}
             return
         begin = time.monotonic_ns()
-        try:
-            table = self._read()
-        except OSError as error:
-            self._say("error", f"{self.plane.name}: the table cannot be read: {error}; trying again", "plane")
-            if self._lost:
-                self._retry(now)
-            return
+
+        def read(outcome: Table | OSError) -> None:
+            if isinstance(outcome, OSError):
+                self._say("error", f"{self.plane.name}: the table cannot be read: {outcome}; trying again", "plane")
+                if self._lost:
+                    self._retry(now)
+            else:
+                self._judge(outcome, now, begin)
+
+        self._lane.run(self._read, read)
+
+    def _judge(self, table: Table, now: Ns, begin: Ns) -> None:
+        """Compare what was read, beginning at `begin`, with what is wanted by now."""
         lost, self._lost = self._lost, False
-        wanted = wanted_table(services)
+        wanted = wanted_table(self._services)
         self._claim(wanted)
         self._see(table, wanted)
         operations = reconcile(table, wanted, self.ours)
@@ -312,10 +352,12 @@ class Programmer:
             return
         self.drifted = ()
         self._touched, self._again = {}, {}
-        self._repair(operations, now, expected=lost)
-        self._agree(wanted)
-        self._settle_journal(services)
-        self._check_at = max(self._check_at, now + CHECK_SHARE * (time.monotonic_ns() - begin))
+
+        def repaired() -> None:
+            self._agreed(wanted)
+            self._check_at = max(self._check_at, now + CHECK_SHARE * (time.monotonic_ns() - begin))
+
+        self._repair(operations, now, repaired, expected=lost)
 
     def _report(self, operations: list[Operation]) -> None:
         """Tell what a reading found, once, and leave it. What we have to change ourselves later is changed."""
@@ -331,7 +373,7 @@ class Programmer:
         more = f" and {len(operations) - 3} more" if len(operations) > 3 else ""
         return ", ".join(f"{one.at} {_thing(one)}" for one in operations[:3]) + more
 
-    def _repair(self, operations: list[Operation], now: Ns, *, expected: bool) -> None:
+    def _repair(self, operations: list[Operation], now: Ns, then: Callable[[], object], *, expected: bool) -> None:
         """Put right what a reading found. The same difference again and again is told once: somebody fights us, or the
         kernel does not keep what it is told."""
         strange = tuple(one for one in operations if (one.at, one.key) not in self.refused)
@@ -341,12 +383,13 @@ class Programmer:
                 what = self._some(strange)
                 self._say("warning", f"{self.plane.name}: the table was not as we left it; putting right: {what}", "")
         self._repaired = strange
-        self._apply(operations, now)
+        self._apply(operations, now, then)
 
     # ---------------------------------------------------------------------------------------- stop
 
     def release(self, now: Ns, *, flush: bool = False) -> None:
         """Take all our services out of the kernel; with `flush` everything that is in it (lvs_flush_on_stop)."""
+        self._lane.wait()
         self._touched = {}
         if flush:
             try:
@@ -354,13 +397,23 @@ class Programmer:
                 self.mirror = {}
             except OSError as error:
                 self._say("error", f"lvs_flush_on_stop: {error.strerror}; only our own services are removed", "")
+        self._services = {}
         self._apply([Operation(Op.DELETE_SERVICE, at) for at in list(self.mirror)], now)
+        self._lane.wait()
         self._settle_journal(())
 
+    def close(self) -> None:
+        """Let the plane go, and leave what is in the kernel."""
+        self._lane.close()
+        self.plane.close()
+
     def kernel(self) -> Table | None:
-        """The table right now, for the snapshot; None when it cannot be read."""
+        """The table right now, for the snapshot (while the plane is busy: as we believe it); None when it cannot be
+        read."""
         if not self.programs:
             return None
+        if self._lane.busy:
+            return self.mirror
         try:
             return self._read()
         except OSError as error:

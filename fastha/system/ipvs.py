@@ -52,6 +52,7 @@ class IpvsPlane:
 
     name = "ipvs"
     note = ""
+    slow = False
 
     def __init__(self) -> None:
         self.not_understood: list[str] = []

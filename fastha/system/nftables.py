@@ -33,6 +33,7 @@ class NftablesPlane:
 
     name = "nftables"
     note = ""
+    slow = True
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_NETFILTER)

@@ -27,6 +27,7 @@ class NonePlane:
 
     name = "none"
     note = "lvs_plane none: virtual servers are checked, not programmed"
+    slow = False
 
     def read(self) -> Table:
         """Nothing."""

@@ -23,6 +23,7 @@ class Kernel:
 
     name = "ipvs"
     note = ""
+    slow = False
 
     def __init__(self) -> None:
         self.timeouts = OWN

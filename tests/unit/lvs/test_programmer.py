@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import queue
+import threading
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -27,6 +29,7 @@ class FakePlane:
 
     name = "ipvs"
     note = ""
+    slow = False
 
     def __init__(self) -> None:
         self.kernel = ModelKernel()
@@ -68,16 +71,29 @@ class FakePlane:
 class Bench:
     """A director's pools, a programmer and a fake plane."""
 
-    def __init__(self, run_dir: Path, config: CheckerPlan | None = None) -> None:
-        self.plane = FakePlane()
+    def __init__(self, run_dir: Path, config: CheckerPlan | None = None, *, plane: FakePlane | None = None) -> None:
+        self.plane = plane if plane is not None else FakePlane()
+        self.posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.ready = 0
         self.log: list[str] = []
         self.now = 0
         self.journal = JournalFile(str(run_dir))
         self.programmer = Programmer(
-            self.plane, self.journal, lambda level, text, cause: self.log.append(f"{level} {text}")
+            self.plane,
+            self.journal,
+            lambda level, text, cause: self.log.append(f"{level} {text}"),
+            post=self.posted.put,
+            ready=self._count,
         )
         self.director = Director()
         self.config = config if config is not None else plan(vs(rs(1, tcp(1)), rs(2, tcp(2))))
+
+    def _count(self) -> None:
+        self.ready += 1
+
+    def loop(self) -> None:
+        """What the loop does next."""
+        self.posted.get(timeout=10)()
 
     def start(self, *, flush: bool = False) -> None:
         table = self.programmer.open(flush=flush)
@@ -255,3 +271,77 @@ def test_the_picture_shares_its_values_with_the_pools(bench: Bench) -> None:
     assert keys == {id(server.key) for server in pool}
     bench.tick(CHECK_EVERY / S + 1)
     assert {id(key) for key in bench.programmer.mirror[KEY].destinations} == keys
+
+
+# -------------------------------------------------------------------------------------------- a slow plane
+
+
+class SlowPlane(FakePlane):
+    """Its changes wait until they are let go on; all calls come one at a time."""
+
+    slow = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.threads: set[int] = set()
+
+    def apply(self, operations: list[Operation]) -> list[Refusal]:
+        assert self.go_on.wait(10)
+        self.threads.add(threading.get_ident())
+        return super().apply(operations)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[Bench, SlowPlane]]:
+    plane = SlowPlane()
+    bench = Bench(tmp_path, plane=plane)
+    bench.start()
+    yield bench, plane
+    plane.go_on.set()
+    bench.programmer.close()
+
+
+def test_a_slow_plane_works_beside_the_loop(slow: tuple[Bench, SlowPlane]) -> None:
+    bench, plane = slow
+    assert bench.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}, "the start waits"
+    plane.go_on.clear()
+    bench.reload(plan(vs(rs(1, tcp(1), weight=5), rs(2, tcp(2)))))
+    bench.reload(plan(vs(rs(1, tcp(1), weight=6))))
+    bench.tick(CHECK_EVERY / S)
+    assert bench.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}, "nothing has been done, and we are here"
+    assert bench.programmer.kernel() is bench.programmer.mirror
+    ready = bench.ready
+    plane.go_on.set()
+    while bench.ready == ready:
+        bench.loop()
+    assert bench.weights() == {"10.0.1.1": 5, "10.0.1.2": 1}
+    bench.programmer.flush(bench.director.services, bench.now)
+    while bench.ready == ready + 1:
+        bench.loop()
+    assert bench.weights() == {"10.0.1.1": 6}
+    assert threading.get_ident() not in plane.threads
+
+
+def test_what_was_wanted_last_counts_when_a_reading_took_long(slow: tuple[Bench, SlowPlane]) -> None:
+    bench, plane = slow
+    del plane.kernel.table[KEY]
+    bench.tick(CHECK_EVERY / S)
+    bench.director.reload(plan(vs(rs(1, tcp(1), weight=9))), bench.now)
+    bench.programmer.touch(bench.director.take().touched)
+    bench.programmer.flush(bench.director.services, bench.now)
+    ready = bench.ready
+    while bench.ready == ready:
+        bench.loop()
+    assert bench.weights() == {"10.0.1.1": 9}
+
+
+def test_the_end_waits_for_what_is_being_done(slow: tuple[Bench, SlowPlane]) -> None:
+    bench, plane = slow
+    plane.go_on.clear()
+    bench.reload(plan(vs(rs(1, tcp(1), weight=5))))
+    threading.Timer(0.1, plane.go_on.set).start()
+    bench.programmer.release(bench.now)
+    assert KEY not in plane.kernel.table
+    assert bench.journalled() == set()
