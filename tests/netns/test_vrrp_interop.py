@@ -11,7 +11,8 @@ import pytest
 from fastha.model.net import Address
 from fastha.model.plan import AuthHmac, AuthType, HmacMode, UnicastPeer, VrrpInstance, VrrpPlan
 from fastha.model.units import MS, S
-from tests.netns.segment import Node, Segment
+from fastha.wire import vrrp as wire
+from tests.netns.segment import Capture, Node, Segment
 from tests.netns.vrrp_daemons import FasthaVrrp, Keepalived, instance, keepalived_config, password
 from tests.poll import until
 
@@ -222,3 +223,37 @@ def test_a_master_that_stood_still(segment: Segment, tmp_path: Path, word: int |
     else:
         pair.backup(pair.a, strong)
         stays(weak, "MASTER", 1)
+
+
+def arriving(segment: Segment, node: Node) -> Capture:
+    """What comes to a node: a bridge shows unicast frames to nobody else."""
+    segment.captures.append(Capture(node.namespace, "eth0"))
+    return segment.captures[-1]
+
+
+def test_a_peer_with_old_unicast_checksums(segment: Segment, tmp_path: Path) -> None:
+    """C keepalived that is told to makes them: fastha understands it, and is understood, without being told."""
+    pair = Pair(segment, tmp_path, CASES["v3-unicast"])
+    theirs = pair.plan(pair.b, 100)
+    text = keepalived_config(theirs, theirs.adver_int, old_unicast_checksum="")
+    weak = Keepalived(pair.b, text, tmp_path / "b")
+    pair.master(pair.b, weak)
+    here, there = arriving(segment, pair.a), arriving(segment, pair.b)
+    strong = pair.start("fastha", pair.a, 200)
+    pair.master(pair.a, strong)
+    pair.backup(pair.b, weak)
+    stays(weak, "BACKUP", 1)
+    assert isinstance(strong, FasthaVrrp)
+    assert strong.snapshot().instances[0].stats["checksum_err"] == 0
+    for node, capture in ((pair.a, there), (pair.b, here)):
+        frame = capture.adverts(node.address)[-1]
+        assert wire.message_checksum(frame.vrrp, Address(node.address), theirs.group, pseudo=True) == 0
+
+
+def test_unicast_over_ipv6_has_the_kernel_s_hop_limit(segment: Segment, tmp_path: Path) -> None:
+    pair = Pair(segment, tmp_path, CASES["v3-IPv6-unicast"])
+    capture = arriving(segment, pair.b)
+    for limit, words in ((64, {}), (9, {"unicast_ttl": 9})):
+        daemon = pair.start("fastha", pair.a, 200, **words)
+        until(lambda w=limit: any(f.ip[7] == w for f in capture.adverts(pair.six(pair.a))), f"hop limit {limit}", 8)
+        daemon.stop()
