@@ -1,4 +1,4 @@
-"""Strangers' octets where signed adverts are expected: nothing raises, and what is not signed rightly counts nothing."""
+"""Strangers' octets where signed adverts are expected: nothing raises, and only what is signed rightly counts."""
 
 import pytest
 from hypothesis import given

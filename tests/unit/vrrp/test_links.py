@@ -1,11 +1,14 @@
 """Interfaces and trackers: FAULT, weights, debounce."""
 
+import pytest
+
 from fastha.model.net import Address
-from fastha.model.plan import Track, VirtualAddress
+from fastha.model.plan import AuthHmac, AuthType, Track, VirtualAddress
 from fastha.model.units import MS, S
 from fastha.vrrp import actions, events
 from fastha.vrrp.orders import Mode
-from tests.unit.vrrp.bench import Bench, instance
+from fastha.vrrp.world import room_for_addresses
+from tests.unit.vrrp.bench import HIGHER, Bench, instance
 
 
 def test_down_is_fault_and_up_is_backup() -> None:
@@ -139,3 +142,35 @@ def test_a_smaller_mtu_shortens_the_next_advert() -> None:
 def test_a_link_that_is_told_about_before_start_only_counts() -> None:
     bench = Bench().link()
     assert not bench.asked(actions.Give)
+
+
+@pytest.mark.parametrize(
+    ("words", "mtu", "room"),
+    [
+        # the first three as C keepalived 2.2.7 counts them
+        ({"version": 2}, 128, 19),
+        ({"version": 3}, 128, 21),
+        ({"version": 2, "auth_type": AuthType.AH, "auth_pass": b"x"}, 128, 13),
+        ({"version": 3, "auth_hmac": AuthHmac(keys={1: b"k" * 32}, active_key=1, time_window=5)}, 128, 14),
+        ({"version": 3, "family": 6}, 1280, 76),
+        ({"version": 3}, 9000, 255),
+        ({"version": 3}, 68, 6),
+        ({"version": 3}, 20, 0),
+    ],
+)
+def test_as_many_addresses_as_a_packet_carries(words: dict[str, object], mtu: int, room: int) -> None:
+    assert room_for_addresses(instance(**words), mtu) == room
+
+
+def test_the_others_are_named_once_and_are_there_all_the_same() -> None:
+    many = tuple(VirtualAddress(address=Address(f"10.0.1.{n}"), prefixlen=32, dev="eth0") for n in range(30))
+    bench = Bench(instance(version=3, addresses=many)).start()
+    assert "addresses on this link" not in bench.logged()
+    bench.link(mtu=128)
+    assert "carries 21 addresses on this link, 30 are configured: the other 9" in bench.logged()
+    bench.link(mtu=128, multicast=True)
+    assert bench.logged() == ""
+    bench.down()
+    (message,) = bench.sent()
+    assert message.addresses == tuple(a.address for a in many[:21])
+    assert bench[0].view(HIGHER).addresses == {a.address for a in many[:21]}

@@ -231,3 +231,19 @@ def test_before_start_it_is_only_another_plan() -> None:
     assert bench.said == []
     assert bench.start().state == "BACKUP"
     assert bench[0].effective == 7
+
+
+def test_unicast_instances_that_differ_only_in_their_peers_are_told_apart() -> None:
+    def one(name: str, *peers: str) -> VrrpInstance:
+        return instance(name, unicast_peers=tuple(UnicastPeer(address=Address(peer)) for peer in peers))
+
+    first, second = one("A", "10.0.0.6"), one("B", "10.0.0.7", "10.0.0.8")
+    bench = Bench(first, second).start()
+    bench.down(1)
+    assert bench.core.states() == {"A": "BACKUP", "B": "MASTER"}
+    reload(bench, second, first)  # in another order: by name
+    assert bench.core.states() == {"A": "BACKUP", "B": "MASTER"}
+    reload(bench, one("C", "10.0.0.8"), first)  # under another name: by the peers
+    assert bench.core.states() == {"A": "BACKUP", "C": "MASTER"}
+    reload(bench, one("D", "10.0.0.8"))
+    assert bench.core.states() == {"D": "MASTER"}
