@@ -53,6 +53,16 @@ UNCLAIMED: Final = 30.0
 _LIMIT_TICK: Final = 5.0
 _FLUSH: Final = 2.0
 
+UNUSED: Final = (
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGRTMIN + 2,
+    signal.SIGRTMAX - 1,
+)
+"""The supervisor's; `killall -USR1 keepalived` sends them to all of us."""
+
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
 
@@ -184,7 +194,7 @@ class Child(Generic[P]):
         self.loop.set_exception_handler(self._on_exception)
         self.loop.add_signal_handler(signal.SIGTERM, self._stop, True)
         self.loop.add_signal_handler(RETIRE, self._stop, False)
-        for unused in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        for unused in UNUSED:
             # A handler that does nothing, since ignored signals would stay ignored in the scripts we start.
             signal.signal(unused, _ignore)
         self.loop.call_later(_LIMIT_TICK, self._tell_held)

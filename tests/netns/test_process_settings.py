@@ -143,7 +143,7 @@ def test_a_namespace_under_keepalived_s_name(segment: Segment, tmp_path: Path) -
     )
     assert (started.returncode, started.stdout, started.stderr) == (0, b"", b"")
     try:
-        until(lambda: (tmp_path / "told").exists(), "the script", 20)
+        until((tmp_path / "told").exists, "the script", 20)
         front, vrrp = (pidfile.read_pid(str(directory / name)) for name in ("keepalived.pid", "vrrp.pid"))
         assert front
         assert vrrp

@@ -3,7 +3,7 @@
 import pytest
 
 from fastha.config.host import User
-from fastha.model.plan import Command
+from fastha.model.plan import Command, MailTls
 from tests.config_machine import GOOD_INSTANCE, Machine, instance, messages, read
 
 SECURE = "global_defs {\nenable_script_security\nscript_user root\n}\n"
@@ -183,6 +183,46 @@ def test_fifos_and_mail() -> None:
     assert loaded.plan.runner.notifies[0].smtp_alert
     nameless = read(text.replace("mail.example", "nowhere.example"), machine())
     assert "has no address here" in messages(nameless)
+
+
+def test_mail_by_tls_and_with_an_account() -> None:
+    host = machine()
+    host.hosts["mail.example"] = "192.0.2.25"
+    text = (
+        "global_defs {{\nsmtp_server mail.example 465\nnotification_email {{ a@x }}\n{}smtp_tls_ca /etc/ca.pem\n"
+        "smtp_auth lvs /etc/keepalived/password\n}}\n"
+    )
+    loaded = read(text.format("smtp_tls tls\n") + GOOD_INSTANCE.format(""), host)
+    assert loaded.plan is not None
+    mail = loaded.plan.runner.mail
+    assert mail is not None
+    assert (mail.tls, mail.ca_file) == (MailTls.TLS, "/etc/ca.pem")
+    assert (mail.user, mail.password_file) == ("lvs", "/etc/keepalived/password")
+    assert any("/etc/keepalived/password is not there" in each.message for each in loaded.diagnostics)
+    open_mail = read(text.format("") + GOOD_INSTANCE.format(""), host)
+    assert "smtp_auth without smtp_tls" in messages(open_mail)
+    assert open_mail.plan is not None
+    assert open_mail.plan.runner.mail is not None
+    assert open_mail.plan.runner.mail.user is None
+    assert "unknown way to speak TLS" in messages(read(text.format("smtp_tls yes\n"), host))
+
+
+def test_dumps_and_reloads() -> None:
+    text = (
+        "global_defs {\nreload_time_file /run/when\nreload_repeat\nreload_file\nreload_check_config /run/findings\n"
+        "state_dump_file /run/state/\ndata_use_instance\njson_version 2\n}\n"
+    )
+    loaded = read(text, machine())
+    assert messages(loaded) == ""
+    assert loaded.plan is not None
+    own = loaded.plan.supervisor
+    assert (own.reload_time_file, own.reload_repeat, own.reload_file) == ("/run/when", True, "")
+    assert (own.reload_check_config, own.state_dump_file) == ("/run/findings", "/run/state/")
+    assert (own.data_use_instance, own.json_version) == (True, 2)
+    plain = read("", machine()).plan
+    assert plain is not None
+    assert plain.supervisor.reload_file is None
+    assert plain.supervisor.json_version == 1
 
 
 def test_track_files_and_processes() -> None:

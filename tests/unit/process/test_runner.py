@@ -596,6 +596,23 @@ def test_fifo_lines(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_said_again_reaches_fifos_only(tmp_path):
+    path = tmp_path / "fifo"
+    fifo = Fifo(path=str(path), kinds=("INSTANCE",), uid=os.geteuid(), gid=os.getegid())
+    notifies = Notifies(kind="INSTANCE", name="VI_1", generic=sh(f"echo ran >> {tmp_path}/log"))
+
+    async def main(child, runner):
+        reading = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        runner.received("vrrp", Tell("INSTANCE", "VI_1", "MASTER", 100, only_fifo=True, serial=7))
+        await until(lambda: (7,) in [told.serials for told in child.of(Told, "vrrp")])
+        assert os.read(reading, 4096) == b'INSTANCE "VI_1" MASTER 100\n'
+        os.close(reading)
+        assert runner.snapshot().counters["started"] == 0
+
+    run(main, RunnerPlan(fifos=(fifo,), notifies=(notifies,)))
+    assert not (tmp_path / "log").exists()
+
+
 def test_fifo_script_reads_it_is_restarted_and_ended(tmp_path):
     path, log = tmp_path / "fifo", tmp_path / "log"
     reader = Command(argv=("/bin/sh", "-c", f'while read line; do echo "$line" >> {log}; exit 0; done < "$0"'))

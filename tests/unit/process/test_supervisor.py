@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -380,6 +381,34 @@ def test_signals_write_keepalived_s_dump_files(daemon, tmp_path, monkeypatch):
     assert process.poll() is None, "no signal of keepalived's ends us"
     assert not (dumps / "keepalived.json").exists(), "not written without instances"
     assert not list(dumps.glob(".*")), "nothing is left beside the files"
+
+
+def test_signals_meant_for_the_supervisor_do_not_end_a_child(daemon):
+    daemon.up()
+    pid = daemon.pid("vrrp")
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGRTMIN + 2, signal.SIGRTMAX - 1):
+        os.kill(pid, number)
+    time.sleep(0.3)
+    assert daemon.pid("vrrp") == pid
+    assert procs.read_process(pid) is not None
+
+
+def test_the_runner_knows_a_new_plan_before_the_others_act_on_it(daemon):
+    process = daemon.up()
+    runner = daemon.pid("runner")
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        changed = VrrpInstance(name="VI_1", interface="lo", virtual_router_id=2)
+        daemon.write(replace(PLAN, vrrp=VrrpPlan(instances=(changed,)), runner=replace(PLAN.runner, router_id="new")))
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert not any(line.endswith("reload") for line in daemon.journal("vrrp"))
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    poll(lambda: any("RELOADED" in line for line in daemon.journal("runner")), "the event")
+    lines = daemon.journal("runner")
+    at = [next(n for n, line in enumerate(lines) if word in line) for word in (" reload", "RELOADED")]
+    assert at == sorted(at)
 
 
 def test_a_child_that_will_not_leave_is_killed(daemon):

@@ -247,3 +247,13 @@ def test_unicast_instances_that_differ_only_in_their_peers_are_told_apart() -> N
     assert bench.core.states() == {"A": "BACKUP", "C": "MASTER"}
     reload(bench, one("D", "10.0.0.8"))
     assert bench.core.states() == {"D": "MASTER"}
+
+
+def test_states_that_stay_are_said_again_to_fifos_when_asked_for() -> None:
+    bench = Bench(instance("A", virtual_router_id=1), instance("B", virtual_router_id=2)).start()
+    plans = [instance("A", virtual_router_id=1), instance("NEW", virtual_router_id=3)]
+    reload(bench, *plans, fifo_write_states_on_reload=True)
+    tells = bench.asked(actions.Tell)
+    assert [(tell.name, tell.state) for tell in tells if tell.only_fifo] == [("A", "BACKUP")]
+    assert {tell.name for tell in tells if not tell.only_fifo} == {"B", "NEW"}
+    assert reload(bench, *plans).told() == [], "not without the word"
