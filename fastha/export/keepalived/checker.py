@@ -128,7 +128,7 @@ def _service(service: VirtualServer, now: VirtualServerSnapshot | None, notifies
         yield f"sorry server = {_name(service, sorry)}"
         yield f"  forwarding method = {_method(sorry.method)}"
         yield f"  Inhibit on failure is {words.on(service.sorry_server_inhibit)}"
-    yield f"alive = {int(now is not None and now.programmed)}"
+    yield f"alive = {int(now is not None)}"
     yield f"quorum_state_up = {int(now is not None and now.quorum_up)}"
 
 
