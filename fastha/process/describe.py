@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastha.checks.core import CheckCore
 from fastha.checks.life import Checker, FileChecker, HttpChecker, MiscChecker
-from fastha.checks.recipes import LastProbe
+from fastha.checks.recipes import Kind, LastProbe
 from fastha.checks.words import file_words, result_words
 from fastha.lvs.notices import server_name
 from fastha.lvs.quorum import Pool, Server, kernel_key
@@ -79,7 +79,8 @@ class Describer:
             result, finished, lateness = file_words(checker), checker.heard_wall, 0
         else:
             connection = checker.check.connection  # type: ignore[union-attr]
-            target = host_port(connection.address, connection.port)
+            ported = checker.kind != Kind.PING
+            target = host_port(connection.address, connection.port) if ported else str(connection.address)
             result, finished, lateness = self._probe_result(checker)
         return CheckSnapshot(
             kind=checker.name,
