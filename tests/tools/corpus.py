@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from fastha.config import dump
 from fastha.config.diagnostics import Severity
 from fastha.config.host import FileInfo, Interface, User
 from fastha.config.load import Loaded, load
@@ -27,6 +28,7 @@ COLUMNS = ("exit_2.4.3", "exit_2.4.3_prepared")
 NAME = re.compile(r"[A-Za-z_][\w.@:-]{0,14}")
 MISSING, LOST = "Config files missing", "no file matches"
 """How keepalived and fastha say: there is nothing to include. If only fastha does, there was when that was recorded."""
+CONFIG_ID = "host"
 DEFAULT_USER = "keepalived_script"
 SHOWN = 4
 """Findings shown of a file that differs, unless all are asked for."""
@@ -101,11 +103,30 @@ class PreparedHost(RecordedHost):
         return 1000 if known is None else known
 
 
+class DumpedHost(PreparedHost):
+    """The same with another text in the place of one file."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__(path.parent, set())
+        self._path, self._text = str(path), text
+
+    def read_file(self, path: str) -> bytes:
+        return self._text.encode("utf-8", "surrogateescape") if path == self._path else super().read_file(path)
+
+
+def survives(path: Path) -> bool:
+    """Whether reading the dump of a file gives the Plan that the file gives."""
+    host = PreparedHost(path.parent, set())
+    root, _ = dump.read(str(path), host, CONFIG_ID)
+    again = load(str(path), DumpedHost(path, dump.canonical(root)), config_id=CONFIG_ID)
+    return again.plan == load(str(path), host, config_id=CONFIG_ID).plan
+
+
 def judge(path: Path, messages: str, *, prepared: bool = False) -> Loaded:
     """The verdict on one file. Interfaces that keepalived missed, by its recorded messages, are missing here too."""
     missing = set(re.findall(r"interface (\S+) (?:for .*? )?doesn't exist", messages))
     host = PreparedHost(path.parent, missing) if prepared else RecordedHost(missing)
-    return load(str(path), host, config_id="host")
+    return load(str(path), host, config_id=CONFIG_ID)
 
 
 def compare(directory: Path, column: str, *, verbose: bool) -> int:
@@ -143,6 +164,16 @@ def compare(directory: Path, column: str, *, verbose: bool) -> int:
     return differing
 
 
+def dumps(directory: Path) -> int:
+    """Prints which files' dumps mean something else. Their number."""
+    with (directory / "VERDICTS.tsv").open() as file:
+        files = [row["file"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    lost = [name for name in files if not survives(directory / name)]
+    print("".join(f"{name}: its dump means something else\n" for name in lost), end="")
+    print(f"dump: {len(files) - len(lost)} of {len(files)} read back the same")
+    return len(lost)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
@@ -150,7 +181,8 @@ def main() -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="show notes too, and every finding")
     options = parser.parse_args()
     columns = options.column or COLUMNS
-    return 1 if sum([compare(options.directory, column, verbose=options.verbose) for column in columns]) else 0
+    differing = sum([compare(options.directory, column, verbose=options.verbose) for column in columns])
+    return 1 if differing + dumps(options.directory) else 0
 
 
 if __name__ == "__main__":
