@@ -341,6 +341,11 @@ def resident() -> int:
         return int(file.read().split()[1]) * 4096
 
 
+def sanitized() -> bool:
+    with open("/proc/self/maps") as file:
+        return "libasan" in file.read()
+
+
 def test_tls_nothing_leaks_over_many_checks(server_tls: ssl.SSLContext) -> None:
     with (
         running() as engine,
@@ -364,6 +369,7 @@ def test_tls_nothing_leaks_over_many_checks(server_tls: ssl.SSLContext) -> None:
         rounds(30)
         before, descriptors = resident(), len(os.listdir("/proc/self/fd"))
         rounds(150)
-        assert resident() - before < 4_000_000
+        if not sanitized():  # which keeps what was freed
+            assert resident() - before < 4_000_000
         assert len(os.listdir("/proc/self/fd")) < descriptors + 60
         assert engine.reports() == []
