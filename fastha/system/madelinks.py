@@ -60,7 +60,13 @@ class MadeLinks:
     def want(self, links: Iterable[MadeLink], promote: Iterable[str] = (), *, igmp: bool = True) -> list[str]:
         """These are wanted from now on; `make` makes them. `promote`: interfaces with promote_secondaries; `igmp`
         false: no reports for link-local groups on the whole host. Surplus ones go. What went wrong, in words."""
-        wanted = {link.name: link for link in links}
+        places: dict[tuple[str, str], str] = {}
+        wanted: dict[str, MadeLink] = {}
+        for link in links:
+            if link.mac is not None:  # a base carries a MAC address once: of two names the later one
+                wanted.pop(places.get((link.base, link.mac), ""), None)
+                places[link.base, link.mac] = link.name
+            wanted[link.name] = link
         problems = []
         for name, link in self._ours.items():
             if name not in wanted or (wanted[name].base, wanted[name].mac, wanted[name].mode) != (

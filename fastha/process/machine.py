@@ -1,0 +1,179 @@
+"""The kernel as the vrrp process sees it and shapes it: interfaces, their settings, and what instances hold there.
+
+Set-up (`set_up`) makes interfaces, writes settings and firewall rules; it happens at start, at reload, and when an
+interface comes back. A failover only commits `holdings`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from fastha.model.net import Address
+from fastha.model.plan import MadeLink, VrrpInstance, VrrpPlan
+from fastha.process.holdings import Holdings
+from fastha.process.linkbeats import Linkbeats
+from fastha.system.links import Interface, Network
+from fastha.system.madelinks import MadeLinks
+from fastha.system.sysctls import Sysctls
+from fastha.system.wanted import STATIC
+from fastha.vrrp import events
+
+JOURNAL = "vrrp-sysctls.json"
+"""In the run directory: what settings were before they were ours."""
+
+
+class Machine:
+    """`complain` is told, in words, what the kernel refused; `polled` gets events of polled interfaces."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run_dir: str,
+        complain: Callable[[Iterable[str]], None],
+        polled: Callable[[list[events.Event]], None],
+    ) -> None:
+        self._complain = complain
+        self.holdings = Holdings(self.index_of, self._table_of)
+        self.network = Network(frozenset(), self.holdings.addresses.known)
+        self._made = MadeLinks(self.network, Sysctls(Path(run_dir) / JOURNAL))
+        self._linkbeats = Linkbeats(loop, lambda names: polled(self._polled(names)))
+        self._plan = VrrpPlan()
+        self.named: frozenset[str] = frozenset()
+        """Interfaces that the Plan in force names; the core hears of no others."""
+
+    # ------------------------------------------------------------------------------------------ set-up
+
+    def start(self, plan: VrrpPlan, instances: Mapping[int, VrrpInstance]) -> list[events.Event]:
+        """Read everything, make what the Plan needs; what the core is to know first."""
+        self.named = named_interfaces(plan)
+        self.network.watch(_configured_sources(plan.instances))
+        self.network.read()
+        self._set_up(plan, plan.made_links)
+        self.assign(instances, plan)
+        self.holdings.want(STATIC, True)
+        return self.described(self.named)
+
+    def prepare(self, plan: VrrpPlan) -> list[events.Event]:
+        """Before a reload: what the new Plan looks at must be known before it is judged; what is known already changes
+        nothing. Interfaces that go are still needed, to say good-bye on."""
+        self.network.watch(_configured_sources(plan.instances))
+        self._set_up(plan, (*self._plan.made_links, *plan.made_links))
+        return self.described(named_interfaces(plan))
+
+    def settle(self, plan: VrrpPlan) -> None:
+        """After a reload."""
+        self.named = named_interfaces(plan)
+        self._set_up(plan, plan.made_links)
+
+    def assign(self, instances: Mapping[int, VrrpInstance], plan: VrrpPlan) -> None:
+        """Encode the requests for what the Plan has in the kernel, by instance index."""
+        self.holdings.assign(instances, plan)
+        self._fit_firewall()
+
+    def close(self, *, release: bool) -> None:
+        """`release`: leave the machine as it was."""
+        self._linkbeats.close()
+        if release:
+            self._complain([*self.holdings.firewall.release(), *self._made.release()])
+        self._made.close()
+        self.holdings.close()
+        self.network.close()
+
+    def _set_up(self, plan: VrrpPlan, links: Iterable[MadeLink]) -> None:
+        self._plan = plan
+        self._complain(self._made.want(links, plan.promote_secondaries, igmp=not plan.disable_local_igmp))
+        self._complain(self._made.make()[1])  # the core is told all there is afterwards
+        self._linkbeats.watch(plan.linkbeat)
+        self._fit_firewall()
+
+    def _fit_firewall(self) -> None:
+        plan = self._plan
+        igmp = not plan.disable_local_igmp
+        self._complain(self.holdings.firewall.fit(plan.firewall, self._made.indexes(), igmp=igmp))
+
+    # ------------------------------------------------------------------------------------- what happens
+
+    def described(self, names: frozenset[str]) -> list[events.Event]:
+        """How it is with these interfaces, whether told before or not."""
+        return [self._judged(one) for one in self.network.described(names)]
+
+    def changes(self) -> tuple[list[events.Event], bool]:
+        """What the kernel has told, for the core; and whether interfaces are otherwise than they were."""
+        changes = self.network.changes()
+        if self._made.missing():
+            more, problems = self._made.make()
+            self._complain(problems)
+            changes += more
+            self._fit_firewall()
+        happened: list[events.Event] = []
+        moved = False
+        for change in changes:
+            match change:
+                case events.AddressGone(interface, address):
+                    if self.holdings.address_gone(interface, address):  # else: our own doing, or nothing of ours
+                        happened.append(change)
+                case events.LinkChanged(name) if name in self.named:
+                    moved = True
+                    if change.up:
+                        self.holdings.link_up(name)
+                    happened.append(self._judged(change))
+                case events.SourceChanged(interface) if interface in self.named:
+                    happened.append(change)
+        return happened, moved
+
+    def routes_gone(self) -> list[events.RouteGone]:
+        """Routes and rules that somebody has deleted. Look at `changes` first: what went with its interface is told as
+        that."""
+        return self.holdings.routes_gone(self._is_up)
+
+    def present(self, holder: int) -> tuple[str, ...]:
+        """Addresses of an instance that the kernel has."""
+        return self.holdings.present(holder, self.network)
+
+    def overruns(self) -> int:
+        """How often the kernel dropped notifications."""
+        return self.network.overruns + self.holdings.watch.overruns
+
+    def _polled(self, names: list[str]) -> list[events.Event]:
+        return [one for one in self.described(frozenset(names)) if isinstance(one, events.LinkChanged)]
+
+    def _judged(self, change: events.Event) -> events.Event:
+        return self._linkbeats.judged(change) if isinstance(change, events.LinkChanged) else change
+
+    # ------------------------------------------------------------------------------------------ look-ups
+
+    def index_of(self, interface: str) -> int:
+        """0: there is no such interface."""
+        return self.network.indexes.get(interface, 0)
+
+    def link_of(self, interface: str) -> Interface | None:
+        return self.network.interfaces.get(self.index_of(interface))
+
+    def _table_of(self, vrf: str) -> int:
+        link = self.link_of(vrf)
+        return link.vrf_table if link is not None else 0
+
+    def _is_up(self, interface: str) -> bool:
+        link = self.link_of(interface)
+        return link is not None and link.up
+
+
+def named_interfaces(plan: VrrpPlan) -> frozenset[str]:
+    """Every interface that something in the Plan depends on."""
+    lines = [line for i in plan.instances for line in i.addresses + i.excluded_addresses]
+    routes = [route for i in plan.instances for route in i.routes]
+    return frozenset(
+        [
+            *(i.interface for i in plan.instances),
+            *(name for i in plan.instances for name in (i.base, i.vrf) if name),
+            *(track.name for i in plan.instances for track in i.track_interfaces),
+            *(track.name for group in plan.sync_groups for track in group.track_interfaces),
+            *(line.dev for line in (*lines, *plan.static_addresses)),
+            *(dev for route in (*routes, *plan.static_routes) for dev in route.devices),
+            *plan.interface_delays,
+        ]
+    )
+
+
+def _configured_sources(instances: Iterable[VrrpInstance]) -> frozenset[tuple[str, Address]]:
+    return frozenset((i.source_interface, i.source) for i in instances if i.track_src_ip and i.source is not None)
