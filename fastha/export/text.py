@@ -163,6 +163,8 @@ def _service(service: VirtualServerSnapshot, now: float) -> Table:
     if service.services:
         text += f", {len(service.services)} services: {', '.join(service.services[:3])}"
         text += ", ..." if len(service.services) > 3 else ""
+    if service.backup_in_use:
+        text += ", BACKUPS SERVE"
     if service.panics:
         text += ", ALL SERVERS SERVE (panic_threshold)"
     if service.draining:
@@ -183,6 +185,10 @@ def _server(table: Table, server: RealServerSnapshot, now: float) -> None:
     weight = str(server.effective_weight)
     if server.effective_weight != server.weight:
         weight += f" ({server.weight})"
+    if server.backup:
+        weight += " backup"
+    if server.held:
+        weight += " held"
     if server.ramp < 100:
         weight += f" at {server.ramp} %"
     kernel = Cell("-" if server.kernel_weight is None else str(server.kernel_weight))

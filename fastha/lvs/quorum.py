@@ -79,6 +79,8 @@ class Server:
         "counted",
         "counted_alive",
         "failed",
+        "falls",
+        "held",
         "key",
         "plan",
         "pool",
@@ -97,6 +99,10 @@ class Server:
         """What the pool's W holds of this server."""
         self.counted_alive = False
         """Whether the pool counts it as alive."""
+        self.held = False
+        """Its checks are good, but it fell too often: it stays out for a time (flap_damping)."""
+        self.falls: tuple[Ns, ...] = ()
+        """When it fell, the latest last; only as many as matter."""
         self.ramp = 100
         """Percent of its weight that the kernel gets: less than all while it starts slowly."""
         self.wishes: dict[int, int] | None = None
@@ -105,6 +111,11 @@ class Server:
         """What tracked files add to the weight, by checker."""
         self.checkers: tuple[int, ...] = ()
         """Target numbers of its checkers, in the order of the file."""
+
+    @property
+    def fit(self) -> bool:
+        """Nothing speaks against it."""
+        return self.failed == 0 and not self.held
 
     @property
     def effective_weight(self) -> int:
@@ -151,11 +162,13 @@ class Pool:
         "_by_address",
         "alive_count",
         "alive_weight",
+        "backups_alive",
         "draining",
         "enabled",
         "key",
         "no_checker_emails",
         "plan",
+        "primaries",
         "quorum_up",
         "servers",
         "services",
@@ -169,6 +182,8 @@ class Pool:
         self.alive_weight = 0
         """W."""
         self.alive_count = 0
+        """Servers alive, backups apart."""
+        self.backups_alive = 0
         self.draining: dict[DestinationKey, Draining] = {}
         self.enabled = True
         """False while ha_suspend keeps its checkers off."""
@@ -178,18 +193,27 @@ class Pool:
         """Take the attributes of a new definition (reload); servers are added and removed one by one."""
         self.plan = plan
         self.services = service_keys(plan)
+        self.primaries = sum(not server.backup for server in plan.real_servers)
+        """Servers, backups apart."""
         self._by_address: dict[str, list[Server]] | None = None
 
     @property
     def sorry_in_use(self) -> bool:
-        return self.plan.sorry_server is not None and not self.quorum_up
+        return self.plan.sorry_server is not None and not self.quorum_up and not self.backups_alive
+
+    @property
+    def backup_in_use(self) -> bool:
+        """Backups serve, beside what is left of the others."""
+        return self.backups_alive > 0 and not self.quorum_up
 
     @property
     def panics(self) -> bool:
         """So few servers are alive that the checks are believed no more, and all of them serve; not while a sorry
         server does."""
         threshold = self.plan.panic_threshold
-        return bool(threshold) and not self.sorry_in_use and 100 * self.alive_count < threshold * len(self.servers)
+        if not threshold or self.sorry_in_use or self.backup_in_use:
+            return False
+        return 100 * self.alive_count < threshold * self.primaries
 
     def servers_at(self, at: ServiceKey, key: DestinationKey) -> list[Server]:
         """The servers that one of our services holds under `key`: in a group, several ports can come to one."""
@@ -217,17 +241,27 @@ class Pool:
         """Take a server out (reload); it is announced when it was in the pool. Quorum is not judged yet."""
         server = self.servers.pop(key)
         self._by_address = None
-        self.alive_weight -= server.counted
-        self.alive_count -= server.counted_alive
+        self._count(server, 0, alive=False)
         return [self._server_notice(server, "DOWN", REMOVING)] if self._in_pool(server) else []
 
     def recount(self, server: Server) -> None:
         """Bring W up to date with a server's state."""
-        weight = clamp_weight(server.effective_weight) if server.alive else 0
+        weight = clamp_weight(server.effective_weight) if server.alive and not server.plan.backup else 0
+        self._count(server, weight, alive=server.alive)
+
+    def replan(self, server: Server, plan: RealServer) -> None:
+        """Another definition of a server (reload); W and its kin are recounted."""
+        self._count(server, 0, alive=False)
+        server.plan = plan
+        self.recount(server)
+
+    def _count(self, server: Server, weight: int, *, alive: bool) -> None:
         self.alive_weight += weight - server.counted
-        server.counted = weight
-        self.alive_count += server.alive - server.counted_alive
-        server.counted_alive = server.alive
+        if server.plan.backup:
+            self.backups_alive += alive - server.counted_alive
+        else:
+            self.alive_count += alive - server.counted_alive
+        server.counted, server.counted_alive = weight, alive
 
     def _in_pool(self, server: Server) -> bool:
         """Alive, and the kernel should have it (a server replaced by the sorry server is not there)."""
@@ -238,7 +272,7 @@ class Pool:
     def checker_changed(self, server: Server, *, up: bool, mail: str) -> list[Notice]:
         """One of the server's checkers went up or down."""
         server.failed = max(0, server.failed - 1) if up else server.failed + 1
-        alive = server.failed == 0
+        alive = server.fit
         if alive == server.alive:
             mail = "" if self.no_checker_emails else mail
             return [self._server_notice(server, "", mail)] if mail and server.plan.smtp_alert else []

@@ -4,6 +4,7 @@
     inhibit_on_failure   always there, with weight 0 instead of absent
     sorry server         while in use, weight 1; with inhibit always there, weight 0 while not in use
 
+    backup               a server that is there only while the others have no quorum; a sorry server comes after it
     panic_threshold      so few are alive that all count as alive
     drain_time           a removed server stays for that time, with weight 0
 
@@ -62,7 +63,10 @@ def wanted_service(plan: VirtualServer, family: Family | None = None) -> Service
 
 def wanted_server(pool: Pool, server: Server) -> Destination | None:
     """What the kernel should have for a real server, leaving aside that the sorry server may be the same one."""
-    serving = (server.alive or pool.panics) and not pool.sorry_in_use
+    if server.plan.backup:
+        serving = server.alive and pool.backup_in_use
+    else:
+        serving = (server.alive or pool.panics) and not pool.sorry_in_use
     if not serving and not server.plan.inhibit_on_failure:
         return None
     weight = clamp_weight(server.effective_weight) if serving else 0

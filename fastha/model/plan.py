@@ -472,6 +472,8 @@ class RealServer:
     lthreshold: int = 0
     smtp_alert: bool = False
     snmp_name: str = ""
+    backup: bool = False
+    """It serves only while the others have no quorum."""
     checkers: Checkers = Checkers()
 
 
@@ -523,6 +525,8 @@ class VirtualServer:
     """A server that is removed by a reload stays at weight 0 for so long."""
     slow_start: Ns = 0
     """A server that comes up by its checks reaches its weight over this time."""
+    flap_damping: tuple[int, Ns] | None = None
+    """A server that fell so often within the time stays out until it has been up for that time."""
     panic_threshold: int = 0
     """Percent: with fewer servers alive, all of them serve; 0: never."""
     real_servers: tuple[RealServer, ...] = ()

@@ -117,6 +117,9 @@ class RealServerSnapshot:
     effective_weight: int
     programmed: bool
     """The kernel has it."""
+    backup: bool = False
+    held: bool = False
+    """It fell too often and stays out for a time (flap_damping)."""
     ramp: int = 100
     """Percent of its weight that it has so far (slow_start)."""
     kernel_weight: int | None
@@ -141,6 +144,8 @@ class VirtualServerSnapshot:
     snmp_name: str = ""
     sorry_server: str | None = None
     sorry_in_use: bool = False
+    backup_in_use: bool = False
+    """The others have no quorum, and servers marked as backup serve."""
     panics: bool = False
     """Fewer servers are alive than panic_threshold, so all of them serve."""
     draining: tuple[str, ...] = ()

@@ -84,6 +84,8 @@ class Director:
         """FILE_CHECKs by file."""
         self._rising: dict[Server, Ns | None] = {}
         """Servers that start slowly, and since when; None: the next tick will say."""
+        self._held: dict[Server, Ns] = {}
+        """Servers that fell too often, and until when they stay out."""
         self._draining: set[Pool] = set()
         """Pools with servers that drain."""
         self._effects = Effects()
@@ -185,7 +187,7 @@ class Director:
     def _follow(self, server: Server, actions: Iterable[Action], report: Report) -> bool:
         """Do what the core has concluded, in `report`'s words; has a checker changed?"""
         pool = server.pool
-        sorry, panics = pool.sorry_in_use, pool.panics
+        before = _use(pool)
         changed = False
         for action in actions:
             match action:
@@ -202,11 +204,19 @@ class Director:
                     self._touch(pool, server)
                 case _:
                     self._effects.orders.append(action)
-        if pool.panics != panics:
-            self._say_panic(pool)
-        if pool.sorry_in_use != sorry or pool.panics != panics:
-            self._touch_all(pool)
+        self._used_otherwise(pool, before)
         return changed
+
+    def _used_otherwise(self, pool: Pool, before: "_Use") -> None:
+        """After a change: other servers may serve than before."""
+        after = _use(pool)
+        if after.panics != before.panics:
+            self._say_panic(pool)
+        if after.backup != before.backup:
+            words = "backups serve: the others have no quorum" if after.backup else "backups serve no more"
+            self._say(pool, "warning" if after.backup else "notice", words)
+        if after != before:
+            self._touch_all(pool)
 
     def _changed(self, pool: Pool, server: Server, action: Changed, report: Report) -> None:
         change = action.change
@@ -216,13 +226,14 @@ class Director:
         level, state = ("notice", "is up") if change.up else ("warning", "is down")
         self._say_result(pool, server, report, level, state)
         was_alive = server.alive
+        self._damp(pool, server, up=change.up, now=report.finished)
         self._announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
         if server.alive != was_alive:
             self._ramp(pool, server)
         self._touch(pool, server)
 
     def _say_panic(self, pool: Pool) -> None:
-        alive = f"{pool.alive_count} of {len(pool.servers)} servers are alive"
+        alive = f"{pool.alive_count} of {pool.primaries} servers are alive"
         alive += f", panic_threshold {pool.plan.panic_threshold} %"
         if pool.panics:
             self._say(pool, "warning", f"all servers serve, whatever their checks say: {alive}")
@@ -230,6 +241,39 @@ class Director:
             self._say(pool, "notice", f"checks decide again: {alive}")
 
     # -------------------------------------------------------------------------------- as time goes by
+
+    def _damp(self, pool: Pool, server: Server, *, up: bool, now: Ns) -> None:
+        """One of a server's checkers is about to change: note a fall, and hold a server that fell too often."""
+        damping = pool.plan.flap_damping
+        if damping is None:
+            return
+        count, span = damping
+        if not up:
+            if server.alive:
+                server.falls = (*server.falls, now)[-count:]
+            return
+        falls = server.falls
+        often = len(falls) >= count and falls[-1] - falls[-count] <= span
+        if often and server.failed == 1 and not server.held:
+            server.held = True
+            self._say(pool, "warning", f"{server_name(pool.plan, server.plan)} falls too often: it is held for a time")
+        if server.held:
+            self._held[server] = now + span
+
+    def _release_held(self, now: Ns) -> None:
+        for server, until in list(self._held.items()):
+            pool = server.pool
+            if pool.servers.get(server.key) is not server or server.failed:
+                del self._held[server]  # it is asked again when it comes up
+            elif now >= until or pool.plan.flap_damping is None:
+                del self._held[server]
+                server.held, server.falls = False, ()
+                before = _use(pool)
+                self._say(pool, "notice", f"{server_name(pool.plan, server.plan)} is held no longer")
+                self._announce(pool, [*pool.set_alive(server, True, ""), *pool.judge()])
+                self._ramp(pool, server)
+                self._touch(pool, server)
+                self._used_otherwise(pool, before)
 
     def _ramp(self, pool: Pool, server: Server) -> None:
         """A server that has just come up begins with little weight (slow_start)."""
@@ -240,7 +284,8 @@ class Director:
             self._rising[server] = None
 
     def tick(self, now: Ns) -> None:
-        """To be called about once a second: weights that rise, servers that have drained."""
+        """To be called about once a second: weights that rise, servers that have drained or were held."""
+        self._release_held(now)
         for server, known in list(self._rising.items()):
             pool = server.pool
             span = pool.plan.slow_start
@@ -355,6 +400,7 @@ class Director:
                 for server in pool:
                     self._drop(server.checkers)
                     self._rising.pop(server, None)
+                    self._held.pop(server, None)
         for key, service in wanted.items():
             kept = before.get(key)
             if kept is None:
@@ -374,7 +420,7 @@ class Director:
     def _reload_pool(self, pool: Pool, plan: VirtualServer, now: Ns) -> None:
         notices = self._effects.notices
         wanted = {DestinationKey(server.address, server.port): server for server in reversed(plan.real_servers)}
-        panics = pool.panics
+        before = _use(pool)
         for key in [key for key in pool.servers if key not in wanted]:
             leaving = pool.servers[key]
             self._drop(leaving.checkers)
@@ -398,13 +444,12 @@ class Director:
             if server.plan != real:
                 self._reload_server(pool, server, real, now)
         self._announce(pool, pool.judge())
-        if pool.panics != panics:
-            self._say_panic(pool)
+        self._used_otherwise(pool, before)
         self._touch_all(pool)
 
     def _reload_server(self, pool: Pool, server: Server, plan: RealServer, now: Ns) -> None:
         old = list(server.checkers)
-        server.plan = plan
+        pool.replan(server, plan)
         checks = checks_of(plan)
         found = self._match(old, checks)
         known = [self.core[target] for target in found if target is not None]
@@ -433,7 +478,9 @@ class Director:
             server.add(target, 0)
         server.checkers = tuple(targets)
         server.failed = sum(not self.core[target].up for target in targets)
-        alive = server.failed == 0
+        if pool.plan.flap_damping is None:
+            server.held = False
+        alive = server.fit
         if alive != server.alive:
             self._effects.notices += pool.set_alive(server, alive, "")
         pool.recount(server)
@@ -489,6 +536,19 @@ class Director:
 
     def _say(self, pool: Pool, level: str, text: str) -> None:
         self._effects.lines.append((level, f"{pool.plan.name}: {text}", pool.plan.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """Which servers of a pool serve."""
+
+    sorry: bool
+    backup: bool
+    panics: bool
+
+
+def _use(pool: Pool) -> _Use:
+    return _Use(pool.sorry_in_use, pool.backup_in_use, pool.panics)
 
 
 @dataclass(frozen=True, slots=True)

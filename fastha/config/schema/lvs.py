@@ -2,7 +2,7 @@
 
 from fastha.config.arguments import NO_LIMIT, UINT, Bool, Choice, Custom, Decimal, Integer, Text, Words, one_of
 from fastha.config.schema.entry import Block, Reload, Repeat, Status, Word
-from fastha.config.schema.servers import granularity, method, server, virtual_address
+from fastha.config.schema.servers import damping, granularity, method, server, virtual_address
 from fastha.config.script import Script
 
 PENDING = Status.PENDING
@@ -262,6 +262,15 @@ VIRTUAL_SERVER = Block(
             example="slow_start 30",
         ),
         Word(
+            name="flap_damping",
+            arguments=Custom(damping, "COUNT SECONDS", least=2, required="error"),
+            default="never",
+            effect="A real server that fell so often within this time stays out, when it comes up again, until it has "
+            "been up for that time.",
+            status=Status.OURS,
+            example="flap_damping 3 60",
+        ),
+        Word(
             name="panic_threshold",
             arguments=Integer(1, 100, "PERCENT"),
             default="never",
@@ -322,6 +331,15 @@ REAL_SERVER = Block(
             default=ABOVE,
             effect="When it fails it stays in the table at weight 0.",
             example="inhibit_on_failure",
+        ),
+        Word(
+            name="backup",
+            arguments=Bool(),
+            default="no",
+            effect="It serves only while the real servers that are no backups have no quorum; a sorry server comes "
+            "after it.",
+            status=Status.OURS,
+            example="backup",
         ),
         Word(
             name="notify_up",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
-from fastha.config.arguments import DROP, UINT, Integer, Reading
+from fastha.config.arguments import DROP, NO_LIMIT, UINT, Decimal, Integer, Reading
 from fastha.config.diagnostics import closest
 from fastha.model.net import Address, parse_address
 from fastha.model.plan import Forwarding, Method, TunnelType
@@ -131,3 +131,10 @@ def granularity(r: Reading) -> Any:
             return DROP
     length = Integer(1, 128, "PREFIX LENGTH").value(r, text, 1)
     return DROP if length is DROP else (6, length)
+
+
+def damping(r: Reading) -> Any:
+    """(count, nanoseconds)."""
+    count = Integer(1, 100, "COUNT").value(r, r.words[1], 1)
+    span = Decimal("0.001", NO_LIMIT).value(r, r.words[2], 2)
+    return DROP if count is DROP or span is DROP else (count, span)

@@ -306,6 +306,7 @@ class _Service:
             sorry_server_inhibit=node.has("sorry_server_inhibit"),
             drain_time=node.get("drain_time", 0),
             slow_start=node.get("slow_start", 0),
+            flap_damping=node.maybe("flap_damping"),
             panic_threshold=node.get("panic_threshold", 0),
             real_servers=tuple(servers),
         )
@@ -443,6 +444,7 @@ class _Service:
                     lthreshold=rs.get("lthreshold", 0),
                     smtp_alert=rs.get("smtp_alert", alert),
                     snmp_name=rs.get("snmp_name", ""),
+                    backup=rs.get("backup", False),
                     checkers=self.reader.read(rs, node, written.address, port or self._only_port(), name),
                 )
             )
@@ -486,7 +488,9 @@ class _Service:
         node = self.node
         quorum: int = node.get("quorum", 1)
         hysteresis: int = node.get("hysteresis", 0)
-        total = sum(server.weight for server in servers)
+        total = sum(server.weight for server in servers if not server.backup)
+        if all(server.backup for server in servers):
+            self.error("all real servers are backups; they serve always, and quorum is never gained")
         if quorum > total:
             self.error(
                 f"quorum {quorum} is more than the weights of its real servers come to; {max(total, 1)} is used",

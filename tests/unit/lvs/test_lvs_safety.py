@@ -8,7 +8,7 @@ from fastha.model.table import DestinationKey
 from fastha.model.units import S
 from fastha.process.describe import Describer
 from fastha.process.programmer import CHECK_EVERY
-from tests.check_builders import OK, REFUSED, Lab, plan, rs, tcp, vs
+from tests.check_builders import OK, REFUSED, Lab, plan, rs, tcp, told, vs
 from tests.unit.lvs.test_programmer import KEY, Bench
 
 ONE, TWO, THREE = "10.0.1.1", "10.0.1.2", "10.0.1.3"
@@ -117,6 +117,90 @@ def test_a_sorry_server_is_preferred_to_servers_that_failed() -> None:
     lab.state[ONE] = REFUSED
     lab.run(20)
     assert lab.weights() == {"10.0.1.99": 1}
+
+
+# ------------------------------------------------------------------------------------------------ flaps
+
+
+def flap(lab: Lab) -> list[str]:
+    """Fall, and come up again; what was told."""
+    lab.state[ONE] = REFUSED
+    found = told(lab.run(10))
+    lab.state[ONE] = OK
+    found += told(lab.run(10))
+    lab.director.tick(lab.now)
+    lab.settle()
+    return found
+
+
+def test_a_server_that_falls_too_often_is_held() -> None:
+    lab = Lab(plan(vs(rs(1, tcp(1)), rs(2), flap_damping=(3, 60 * S))))
+    for _ in range(2):
+        assert flap(lab) == ["RS 10.0.1.1 DOWN", "RS 10.0.1.1 UP"]
+    assert flap(lab) == ["RS 10.0.1.1 DOWN"]
+    assert lab.weights() == {TWO: 1}
+    (pool,) = lab.director.pools.values()
+    shown = Describer(lab.director.core, lab.probes.last, 0.0).virtual_server(pool, lab.kernel.table)
+    assert [(server.alive, server.held) for server in shown.real_servers] == [(False, True), (True, False)]
+    before = len(lab.notices)
+    tick(lab, 45)
+    assert lab.weights() == {TWO: 1}
+    tick(lab, 16)
+    assert lab.weights() == {TWO: 1, ONE: 1}
+    assert told(lab.notices[before:]) == ["RS 10.0.1.1 UP"]
+    assert flap(lab) == ["RS 10.0.1.1 DOWN", "RS 10.0.1.1 UP"], "it counts anew"
+
+
+def test_falls_far_apart_do_no_harm_and_a_held_server_starts_its_time_anew_when_it_falls() -> None:
+    lab = Lab(plan(vs(rs(1, tcp(1)), rs(2), flap_damping=(2, 40 * S))))
+    for _ in range(3):
+        assert flap(lab) == ["RS 10.0.1.1 DOWN", "RS 10.0.1.1 UP"]
+        lab.run(60)
+    flap(lab)
+    flap(lab)
+    assert lab.weights() == {TWO: 1}
+    flap(lab)
+    tick(lab, 10)
+    assert lab.weights() == {TWO: 1}
+    lab.reload(plan(vs(rs(1, tcp(1)), rs(2, weight=2))))
+    tick(lab, 1)
+    assert sorted(lab.weights()) == [ONE, TWO], "without the word nobody is held"
+
+
+# ---------------------------------------------------------------------------------------------- backups
+
+
+def test_backups_serve_while_the_others_have_no_quorum_and_the_sorry_server_after_them() -> None:
+    servers = (rs(1, tcp(1)), rs(2, tcp(2)), rs(3, tcp(3), backup=True))
+    lab = Lab(plan(vs(*servers, quorum=2, sorry_server=rs(99))))
+    assert sorted(lab.weights()) == [ONE, TWO]
+    lab.state[ONE] = REFUSED
+    assert told(lab.run(20)) == ["RS 10.0.1.1 DOWN", "VS DOWN"]
+    assert sorted(lab.weights()) == [TWO, THREE], "beside what is left"
+    (pool,) = lab.director.pools.values()
+    assert Describer(lab.director.core, lab.probes.last, 0.0).virtual_server(pool, lab.kernel.table).backup_in_use
+    lab.state[THREE] = REFUSED
+    lab.run(20)
+    assert sorted(lab.weights()) == ["10.0.1.99"]
+    lab.state[THREE] = OK
+    lab.run(20)
+    assert sorted(lab.weights()) == [TWO, THREE]
+    lab.state[ONE] = OK
+    assert told(lab.run(20)) == ["RS 10.0.1.1 UP", "VS UP"]
+    assert sorted(lab.weights()) == [ONE, TWO]
+    assert any("backups serve no more" in line for line in lab.lines)
+
+
+def test_a_backup_that_becomes_an_ordinary_server() -> None:
+    lab = Lab(plan(vs(rs(1), rs(2, backup=True, weight=5))))
+    (pool,) = lab.director.pools.values()
+    assert (pool.alive_weight, pool.alive_count, pool.backups_alive) == (1, 1, 1)
+    lab.reload(plan(vs(rs(1), rs(2, weight=5))))
+    assert (pool.alive_weight, pool.alive_count, pool.backups_alive) == (6, 2, 0)
+    assert lab.weights() == {ONE: 1, TWO: 5}
+    lab.reload(plan(vs(rs(1, backup=True))))
+    assert (pool.alive_weight, pool.alive_count, pool.backups_alive) == (0, 0, 1)
+    assert lab.weights() == {ONE: 1}, "nobody else is there"
 
 
 # ----------------------------------------------------------------------------------------------- drift
