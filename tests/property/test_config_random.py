@@ -84,6 +84,13 @@ def test_words_in_effect_do_something() -> None:
                     silent.append(f"{block}.{word.name}")
     # these act together with others, or on what is refused without them
     together = {"track_src_ip", "preempt", "accept", "alpha", "inhibit_on_failure", "dynamic_interfaces"}
-    together |= {"no_email_faults", "enable_script_security", "no_virtual_ipaddress", "smtp_alert", "vmac_xmit_base", "use_vmac_addr"}
+    together |= {
+        "no_email_faults",
+        "enable_script_security",
+        "no_virtual_ipaddress",
+        "smtp_alert",
+        "vmac_xmit_base",
+        "use_vmac_addr",
+    }
     together |= {"unicast_fault_no_peer"}
     assert [name for name in silent if name.split(".")[1] not in together] == []
