@@ -80,15 +80,13 @@ class Addresses(Wanted[VirtualAddress, Place, bytes]):
 
     def remove(self) -> list[str]:
         """The first half of `commit`."""
-        gone, _ = self.due()
-        self.settle(gone)
+        gone = self.removals()
         requests = [(place, at(payload, index)) for place, payload in gone if (index := self._index_of(place.dev))]
         return send(self._socket, REMOVE, requests)
 
     def add(self) -> list[str]:
         """The second half."""
-        _, new = self.due()
-        self.settle(new)
+        new = self.additions()
         requests = [(place, at(payload, index)) for place, payload in new if (index := self._index_of(place.dev))]
         problems = [f"cannot add {place}: no such interface" for place, _ in new if not self._index_of(place.dev)]
         return [*problems, *send(self._socket, ADD, requests)]

@@ -60,14 +60,12 @@ class Firewall(Wanted[Shield, Shield, None]):
 
     def add(self) -> list[str]:
         """Elements that are wanted now."""
-        _, new = self.due()
-        self.settle(new)
+        new = self.additions()
         return self._change({key for line, _ in new if (key := self._element(line))} - self._there, add=True)
 
     def remove(self) -> list[str]:
         """Elements that are no longer."""
-        gone, _ = self.due()
-        self.settle(gone)
+        gone = self.removals()
         return self._change({key for line, _ in gone if (key := self._element(line))} & self._there, add=False)
 
     def release(self) -> list[str]:

@@ -58,15 +58,13 @@ class Routes(Wanted[Route, Route, _Request]):
 
     def remove(self) -> list[str]:
         """Carry out removals, in one send."""
-        gone, _ = self.due()
-        self.settle(gone)
+        gone = self.removals()
         requests = [(_Name(line), payload) for line, request in gone if (payload := self._payload(request))]
         return send(self._socket, REMOVE_ROUTE, requests)
 
     def add(self) -> list[str]:
         """Carry out additions: in one send, but for `add` and `append`, which have one each."""
-        _, new = self.due()
-        self.settle(new)
+        new = self.additions()
         problems = []
         by_mode: dict[RouteMode, list[tuple[_Name, bytes]]] = {}
         for line, request in new:
@@ -125,14 +123,12 @@ class Rules(Wanted[Rule, Rule, bytes]):
         self._socket.close()
 
     def remove(self) -> list[str]:
-        gone, _ = self.due()
-        self.settle(gone)
+        gone = self.removals()
         requests = [(_Name(line), payload) for line, payload in gone]
         return send(self._socket, REMOVE_RULE, requests)
 
     def add(self) -> list[str]:
-        _, new = self.due()
-        self.settle(new)
+        new = self.additions()
         requests = [(_Name(line), payload) for line, payload in new]
         return send(self._socket, ADD_RULE, requests)
 

@@ -5,7 +5,7 @@ have is there while one wants it. Requests are encoded when the Plan is made; at
 """
 
 import errno
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -41,6 +41,8 @@ class Wanted(Generic[L, K, P]):
         self._present: set[int] = set()
         self._pending: dict[K, P] = {}
         """What is to be looked at by the next commit."""
+        self._replaced: dict[K, P] = {}
+        """What is there with options of before."""
 
     def assign(self, holder: int, lines: tuple[L, ...]) -> None:
         """The lines of a holder from now on. If it is present, those that are new are wanted and those that are gone
@@ -84,18 +86,20 @@ class Wanted(Generic[L, K, P]):
             if entry.holders and concerned(entry.line):
                 self._pending[key] = entry.prepared
 
-    def due(self) -> tuple[list[tuple[K, P]], list[tuple[K, P]]]:
-        """(to be removed, to be added); both stay due until `settle`."""
-        remove: list[tuple[K, P]] = []
-        add: list[tuple[K, P]] = []
-        for key, prepared in self._pending.items():
-            entry = self._entries.get(key)
-            (add if entry is not None and entry.holders else remove).append((key, prepared))
-        return remove, add
+    def removals(self) -> list[tuple[K, P]]:
+        """What is to be removed now; that is settled then. Before `additions`: of a line with other options than
+        before the old one goes first."""
+        replaced, self._replaced = self._replaced, {}
+        gone = [(key, self._pending.pop(key)) for key in list(self._pending) if not self._wants(key)]
+        return [*replaced.items(), *gone]
 
-    def settle(self, done: Iterable[tuple[K, P]]) -> None:
-        for key, _ in done:
-            self._pending.pop(key, None)
+    def additions(self) -> list[tuple[K, P]]:
+        """What is to be added now."""
+        return [(key, self._pending.pop(key)) for key in list(self._pending) if self._wants(key)]
+
+    def _wants(self, key: K) -> bool:
+        entry = self._entries.get(key)
+        return entry is not None and bool(entry.holders)
 
     def _joined(self, key: K) -> None:
         """A key is in use from now on; for subclasses with an index of their own."""
@@ -110,6 +114,8 @@ class Wanted(Generic[L, K, P]):
             entry = self._entries[key] = Entry(line, self._prepare(line))
             self._joined(key)
         elif entry.line != line:
+            if entry.holders:
+                self._replaced.setdefault(key, entry.prepared)
             entry.line, entry.prepared = line, self._prepare(line)
         entry.users.add(holder)
 

@@ -203,6 +203,17 @@ def test_new_lines_of_a_holder_are_the_difference(world: World) -> None:
     assert not world.addresses.known("d0", Address("10.1.0.61"))
 
 
+def test_other_options_of_an_address_are_carried_out(world: World) -> None:
+    world.addresses.assign(0, (line("10.1.0.60"), line("10.1.0.61")))
+    world.addresses.want(0, True)
+    world.addresses.commit()
+    world.network.changes()
+    world.addresses.assign(0, (line("10.1.0.60", label="d0:vip", scope=253), line("10.1.0.61")))
+    assert world.addresses.commit() == []
+    assert "10.1.0.60/32 scope link d0:vip" in world.ip("-o", "addr", "show", "d0")
+    assert not [c for c in world.network.changes() if isinstance(c, AddressGone)]
+
+
 def test_a_shared_address_stays_while_one_wants_it(world: World) -> None:
     for holder in (0, 1):
         world.addresses.assign(holder, (line("10.1.0.60"),))

@@ -237,3 +237,14 @@ class TestShutdown:
         bench = Bench().master().say(events.Shutdown(release=False))
         assert [type(a) for a in bench.said] == [actions.Give, actions.Finished]
         assert bench.order().mode is Mode.IDLE
+
+
+def test_a_route_that_somebody_deletes_costs_mastership_for_a_moment() -> None:
+    bench = Bench(instance(priority=200)).master()
+    bench.say(events.RouteGone("route 198.51.100.0/24 dev eth1", frozenset({0, 7})))
+    assert bench.state == "BACKUP"
+    assert [d.payload[2] for a in bench.asked(actions.Send) for d in a.datagrams] == [0]
+    assert bench.asked(actions.WantAddresses) == [actions.WantAddresses(0, False)]
+    assert bench.down().state == "MASTER"
+    bench.say(events.RouteGone("rule x", frozenset({7})))
+    assert bench.state == "MASTER"
