@@ -78,6 +78,7 @@ OPTIONS: Final = (
     Option(
         "b", "bfd_pid", "Use specified pidfile for BFD child process", Takes.WORD, "FILE", "there is no bfd process"
     ),
+    Option("T", "genhash", "Enter into genhash utility mode (first option only)", idle="it must be the first option"),
     Option("a", "address-monitoring", "Report all address changes", idle="`ip monitor address` tells"),
     Option("x", "snmp", "Enable SNMP subsystem", idle="there is no SNMP agent yet"),
     Option("A", "snmp-agent-socket", "Socket of the master agent", Takes.WORD, "FILE", "there is no SNMP agent yet"),

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     called, *words = sys.argv if argv is None else ["fastha", *argv]
     if PurePath(called).name == "genhash":
         return _command("genhash", words)
-    if words and words[0] == "--genhash":
+    if words and words[0] in {"-T", "--genhash"}:
         return _command("genhash", words[1:])
     if PurePath(called).name == "keepalived":
         return _as_keepalived(words)

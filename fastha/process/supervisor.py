@@ -6,7 +6,6 @@ It holds the pid files, the signals, the log and the control socket, and touches
 import asyncio
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -28,18 +27,17 @@ from fastha.process.join import SnapshotJoin, joined
 from fastha.process.messages import LogLine, Message, NoPeer, Ready, SnapshotPart, States
 from fastha.process.outbox import merge_states
 from fastha.process.parts import CHILDREN, parts_of
-from fastha.process.program import FASTHA, KEEPALIVED, RUN_DIR, Program
+from fastha.process.place import Place
+from fastha.process.program import FASTHA, Program
 from fastha.process.reloadtime import ReloadTime
 from fastha.process.resume import resumable
 from fastha.system import procs
 from fastha.system.log import Log
-from fastha.system.mounts import bind_for_us
 from fastha.system.pidfile import HeldError, PidFile
 from fastha.system.proctitle import set_comm
 from fastha.system.scripts import Launcher, Result
 from fastha.system.sdnotify import Notifier
 
-DEFAULT_RUN_DIR: Final = "/run/fastha"
 _LINKED: Final = (("vrrp", "runner"), ("checker", "runner"))
 _TICK: Final = 1.0
 _RELOAD_PATIENCE: Final = 120.0
@@ -61,7 +59,7 @@ class Options:
 
     config: str
     run_dir: str | None = None
-    """None: DEFAULT_RUN_DIR, or a directory below it when there is a namespace or an instance name."""
+    """None: `place.DEFAULT_RUN_DIR`, or a directory below it when there is a namespace or an instance name."""
     vrrp: bool = True
     """False: `--check`, no vrrp process."""
     checker: bool = True
@@ -86,12 +84,6 @@ class Options:
     """Where the children's modules are."""
 
 
-def run_dir_of(namespace: str | None, instance: str | None) -> str:
-    """Where a daemon keeps its files unless told otherwise: daemons with different names do not meet."""
-    names = [name for name in (namespace, instance) if name]
-    return os.path.join(DEFAULT_RUN_DIR, "_".join(names)) if names else DEFAULT_RUN_DIR
-
-
 class Supervisor:
     """One daemon. `read` reads the configuration, and is called again for every reload, in a thread."""
 
@@ -102,13 +94,10 @@ class Supervisor:
         self._read = read
         self._loop = loop
         self._log = log
-        self._ident = options.program.ident
+        self._place = self._place_of(Plan())
         self._notifier = Notifier(os.environ)
         self._ending = asyncio.Event()
         self._exit_code = 0
-        self._run_dir = ""
-        self._bound = False
-        """The directory of the pid files is mounted in its usual place."""
         self._plan = Plan()
         self._accepted: set[str] = set()
         self._loaded_wall = 0.0
@@ -141,6 +130,7 @@ class Supervisor:
         if first.plan is None:
             self.log("error", f"{self._options.config}: no configuration to run with")
             return self._no_plan()
+        self._place = self._place_of(first.plan)
         self._adopt(first.plan, first)
         try:
             pid_file = self._enter()
@@ -162,6 +152,16 @@ class Supervisor:
             pid_file.remove()
         return self._exit_code
 
+    def _place_of(self, plan: Plan) -> Place:
+        options = self._options
+        return Place(
+            options.program,
+            plan.supervisor,
+            run_dir=options.run_dir,
+            pid_files=options.pid_files,
+            namespace=options.namespace,
+        )
+
     def _no_plan(self) -> int:
         """keepalived's exit code: the configuration is refused, or there is none."""
         return 2 if os.path.exists(self._options.config) else 6
@@ -174,7 +174,7 @@ class Supervisor:
 
     def log(self, level: str, text: str) -> None:
         """A line of the supervisor's own."""
-        self._write(self._ident, os.getpid(), level, text, None)
+        self._write(self._place.ident(), os.getpid(), level, text, None)
 
     def _write(self, ident: str, pid: int, level: str, text: str, wall: float | None) -> None:
         if level != "debug" or self._options.detail:
@@ -199,66 +199,16 @@ class Supervisor:
         self._reload_soon()
 
     def _enter(self) -> PidFile:
-        """The place we run in (the network namespace was entered as the file was read): run directory, pid file."""
-        settings = self._plan.supervisor
-        namespace = self._options.namespace or settings.net_namespace
-        self._run_dir = self._options.run_dir or run_dir_of(namespace, settings.instance)
-        os.makedirs(self._run_dir, mode=0o755, exist_ok=True)
-        self._bind_pid_dir()
-        pid_path = self._pid_path("supervisor")
-        if "supervisor" not in self._options.pid_files:
-            os.makedirs(os.path.dirname(pid_path), mode=0o755, exist_ok=True)
-        pid_file = PidFile(pid_path)
+        """The place we run in; the network namespace was entered as the file was read."""
+        settings, place = self._plan.supervisor, self._place
+        pid_file = place.enter(self.log)
         set_comm(settings.process_name or self._options.program.name)
         os.umask(settings.umask if self._options.umask is None else self._options.umask)
         os.chdir("/")
         for name in CHILDREN:
-            # -P: what happens to lie in the working directory is nothing to us
-            command = [
-                sys.executable,
-                "-P",
-                "-m",
-                f"{self._options.package}.{name}",
-                "--run-dir",
-                self._run_dir,
-                "--ident",
-                self._child_ident(name),
-                "--comm",
-                self._options.program.comm(name),
-            ]
-            self._children[name] = ChildProcess(name, self._loop, self, command, self._pid_path(name))
+            command = place.command(self._options.package, name)
+            self._children[name] = ChildProcess(name, self._loop, self, command, place.pid_path(name))
         return pid_file
-
-    def _bind_pid_dir(self) -> None:
-        """As keepalived: in a network namespace the pid files are seen by us, and by scripts, where they always are."""
-        namespace = self._options.namespace or self._plan.supervisor.net_namespace
-        if namespace is None or self._options.program is not KEEPALIVED:
-            return
-        directory = os.path.join(RUN_DIR, "keepalived")
-        try:
-            os.makedirs(os.path.join(directory, namespace), mode=0o755, exist_ok=True)
-            bind_for_us(os.path.join(directory, namespace), directory)
-        except OSError as error:
-            self.log("warning", f"pid files stay in {directory}/{namespace}: {error}")
-        else:
-            self._bound = True
-
-    def _pid_path(self, name: str) -> str:
-        if name in self._options.pid_files:
-            return self._options.pid_files[name]
-        own = self._plan.supervisor
-        namespace = self._options.namespace or own.net_namespace
-        return self._options.program.pid_path(
-            name,
-            self._run_dir,
-            own.instance,
-            namespace=None if self._bound else namespace,
-            own_dir=own.use_pid_dir or namespace is not None,
-        )
-
-    def _child_ident(self, name: str) -> str:
-        own = self._plan.supervisor
-        return self._options.program.log_ident(name, self._options.namespace or own.net_namespace, own.instance)
 
     async def _until_ending(self, start: Coroutine[Any, Any, None]) -> None:
         self._starting = self._essential(start)
@@ -282,8 +232,8 @@ class Supervisor:
         await self._open_control()
         if settings.startup_script is not None:
             await self._run_script("startup_script", settings.startup_script, settings.startup_script_timeout)
-        pid_files = {name: self._pid_path(name) for name in CHILDREN}
-        states, at, self._old_runner = await orphans.retire(self._run_dir, pid_files, _RETIRE_PATIENCE, self.log)
+        pid_files = {name: self._place.pid_path(name) for name in CHILDREN}
+        states, at, self._old_runner = await orphans.retire(self._place.run_dir, pid_files, _RETIRE_PATIENCE, self.log)
         resume = resumable(states, at, time.monotonic_ns())
         parts = self._parts(self._plan)
         if not parts:
@@ -294,7 +244,7 @@ class Supervisor:
             self._children[name].start(part, resume if name == "vrrp" else ())
 
     async def _open_control(self) -> None:
-        path = os.path.join(self._run_dir, "control.sock")
+        path = os.path.join(self._place.run_dir, "control.sock")
         handlers = {"status": self._op_status, "reload": self._op_reload, "version": self._op_version}
         self._control = ControlSocket(path, handlers, self.log)
         try:
@@ -389,7 +339,7 @@ class Supervisor:
         """Take what a child says."""
         match message:
             case LogLine(level, text, wall):
-                self._write(self._child_ident(child.name), child.pid or 0, level, text, wall)
+                self._write(self._place.ident(child.name), child.pid or 0, level, text, wall)
             case States():
                 self._states = merge_states(self._states, message)
                 self._children["checker"].send(message)
@@ -488,7 +438,7 @@ class Supervisor:
         """reload_file is there while the configuration is being read."""
         path = self._plan.supervisor.reload_file
         if path == "":
-            path = os.path.join(os.path.dirname(self._pid_path("supervisor")), "keepalived.reload")
+            path = self._place.beside_pid_file("keepalived.reload")
         if path is None:
             yield
             return
@@ -552,7 +502,6 @@ class Supervisor:
         self._plan = plan
         self._accepted = configure.errors(read.diagnostics)
         self._loaded_wall = time.time()
-        self._ident = self._child_ident("")
         if self._children:
             set_comm(plan.supervisor.process_name or self._options.program.name)
         self._reload_time.follow(plan.supervisor.reload_time_file, repeat=plan.supervisor.reload_repeat)

@@ -7,15 +7,14 @@ import re
 import shutil
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.mailsink import Relay
 from tests.netns.segment import Node, Segment, inside
 from tests.poll import until
 
@@ -108,48 +107,6 @@ CHANGING = {"last_transition", "auth_data", "master_priority"}
 ABSENT = ("Read timeout", "fd_in", "Promote_secondaries", "Unicast checksum", "Password", "Last transition", "Flags")
 
 
-class Relay(socketserver.ThreadingTCPServer):
-    """A mail server in the namespace of a node: subjects and bodies of what it took."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, namespace: str) -> None:
-        super().__init__(("127.0.0.1", 2525), Dialogue, bind_and_activate=False)
-        self.socket.close()
-        self.socket = inside(namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        self.server_bind()
-        self.server_activate()
-        self.mails: list[tuple[str, str, str]] = []
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-
-class Dialogue(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        self.wfile.write(b"220 here\r\n")
-        envelope: list[str] = []
-        while line := self.rfile.readline().decode().rstrip("\r\n"):
-            verb = line.upper()
-            if verb == "DATA":
-                self.wfile.write(b"354 go\r\n")
-                self.take(envelope)
-                self.wfile.write(b"250 taken\r\n")
-            elif verb == "QUIT":
-                self.wfile.write(b"221 bye\r\n")
-                return
-            else:
-                envelope.append(line)
-                self.wfile.write(b"250 ok\r\n")
-
-    def take(self, envelope: list[str]) -> None:
-        lines = []
-        while (line := self.rfile.readline().decode().rstrip("\r\n")) != ".":
-            lines.append(line)
-        head, body = lines[: lines.index("")], lines[lines.index("") + 1 :]
-        said = [re.sub("^Date: .*", "Date: now", line) for line in head]
-        self.server.mails.append((" ".join(envelope), "\n".join(said), "\n".join(body).strip()))
-
-
 class Story:
     """One daemon's day: start, MASTER, dumps, stop."""
 
@@ -159,7 +116,7 @@ class Story:
         os.mkfifo(directory / "fifo")
         reading = os.open(directory / "fifo", os.O_RDWR | os.O_NONBLOCK)
         node.ip("link", "set", "lo", "up")
-        relay = Relay(node.namespace)
+        relay = Relay(make=lambda: inside(node.namespace, socket.socket))
         self.told = b""
         with (directory / "log").open("wb") as log:
             process = node.spawn(
@@ -193,8 +150,7 @@ class Story:
             heard(b"")
         finally:
             os.close(reading)
-            relay.shutdown()
-            relay.server_close()
+            relay.close()
 
     def instances(self) -> list[str]:
         """Lines about instances in keepalived.data that say the same in both."""
