@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import select
+import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
 
@@ -18,10 +20,11 @@ from fastha.checks.engine import ModelProbes, Outcome
 from fastha.checks.life import Check
 from fastha.checks.recipes import Recipe, Verdict
 from fastha.model.net import Address
-from fastha.model.plan import Connection
+from fastha.model.plan import Connection, DnsCheck, SmtpCheck, UdpCheck
 from fastha.model.units import MS, S
 from tests.check_builders import OK, REFUSED, http, tcp
 from tests.checker_driver import Web
+from tests.probe_bench import connections, datagrams
 
 pytestmark = pytest.mark.simulation
 
@@ -72,15 +75,59 @@ def in_virtual_time(checks: list[Check], good: list[list[bool]], now: int) -> di
     return history.changes
 
 
-def in_real_time(checks: list[Check], good: list[list[bool]], webs: list[Web]) -> dict[int, list[str]]:
+class Served:
+    """A server of the kind that a checker wants, which is well or not, as it is told."""
+
+    def __init__(self, kind: str, stack: ExitStack) -> None:
+        self.kind = kind
+        self.good = True
+        self.web: Web | None = None
+        if kind in {"tcp", "http"}:
+            self.web = Web()
+            stack.callback(self.web.close)
+            self.port = self.web.port
+        elif kind == "smtp":
+            self.port = stack.enter_context(connections(self._mail)).port
+        else:
+            self.port = stack.enter_context(datagrams(self._answer)).port
+
+    def check(self, *, alpha: bool) -> Check:
+        to = Connection(address=Address("127.0.0.1"), port=self.port, connect_timeout=S)
+        common = {"connection": to, "alpha": alpha, **TIMING}
+        match self.kind:
+            case "tcp":
+                return replace(tcp(), **common)
+            case "http":
+                return replace(http(), **common)
+            case "smtp":
+                return SmtpCheck(**common)
+            case "dns":
+                return DnsCheck(**common)
+        return UdpCheck(require_reply=True, reply=b"y", reply_mask=b"\xff", **common)
+
+    def be(self, good: bool) -> None:
+        if self.kind == "http" and self.web is not None:
+            self.web.reply = GOOD if good else BAD
+        elif self.web is not None and good != self.good:
+            (self.web.reopen if good else self.web.close)()
+        self.good = good
+
+    def _mail(self, connection: socket.socket) -> None:
+        for line in (b"220 a\r\n" if self.good else b"554 no\r\n", b"250 b\r\n", b"221 c\r\n"):
+            connection.sendall(line)
+            if not connection.recv(1000):
+                return
+
+    def _answer(self, data: bytes) -> list[bytes]:
+        if self.kind == "dns":
+            return [data[:2] + (b"\x80\x00" if self.good else b"\x80\x02") + data[4:]]
+        return [b"yes" if self.good else b"no"]
+
+
+def in_real_time(checks: list[Check], good: list[list[bool]], servers: list[Served]) -> dict[int, list[str]]:
     def begin(phase: int) -> None:
-        for web, check, was, is_ in zip(webs, checks, good[max(0, phase - 1)], good[phase], strict=True):
-            if hasattr(check, "urls"):
-                web.reply = GOOD if is_ else BAD
-            elif was and not is_:
-                web.close()
-            elif is_ and not was:
-                web.reopen()
+        for server, well in zip(servers, good[phase], strict=True):
+            server.be(well)
 
     now = time.monotonic_ns()
     history = History(checks, now)
@@ -104,22 +151,15 @@ def in_real_time(checks: list[Check], good: list[list[bool]], webs: list[Web]) -
     return history.changes
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_both_probers_lead_to_the_same_decisions(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "kinds"), [(1, ("http", "tcp", "tcp")), (2, ("smtp", "dns", "udp"))])
+def test_both_probers_lead_to_the_same_decisions(seed: int, kinds: tuple[str, ...]) -> None:
     dice = random.Random(seed)
-    webs = [Web() for _ in range(SERVERS)]
-    checks: list[Check] = []
-    for number, web in enumerate(webs):
-        to = Connection(address=Address("127.0.0.1"), port=web.port, connect_timeout=S)
-        make = http if number % 3 == 0 else tcp
-        checks.append(replace(make(), connection=to, alpha=dice.random() < 0.3, **TIMING))
     good = [[True] * SERVERS]  # every server is well at first, so that both find the same before the first phase
-    good += [[dice.random() < 0.5 for _ in webs] for _ in range(PHASES)]
-    try:
-        real = in_real_time(checks, good, webs)
-    finally:
-        for web in webs:
-            web.close()
+    good += [[dice.random() < 0.5 for _ in range(SERVERS)] for _ in range(PHASES)]
+    with ExitStack() as stack:
+        servers = [Served(kinds[number % len(kinds)], stack) for number in range(SERVERS)]
+        checks = [server.check(alpha=dice.random() < 0.3) for server in servers]
+        real = in_real_time(checks, good, servers)
     virtual = in_virtual_time(checks, good, 0)
     assert real == virtual
     assert any("DOWN" in changes and "UP" in changes for changes in real.values())
