@@ -281,6 +281,7 @@ class Pool:
     def checker_confirmed(self, server: Server, *, up: bool, mail: str) -> list[Notice]:
         """A checker's first result is what was assumed. A failing one is announced; `mail` is empty for most kinds."""
         state = "" if up else "DOWN"
+        mail = "" if self.no_checker_emails else mail  # the server is as it was
         return [self._server_notice(server, state, mail)] if state or (mail and server.plan.smtp_alert) else []
 
     def set_alive(self, server: Server, alive: bool, mail: str) -> list[Notice]:
