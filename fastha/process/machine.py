@@ -12,7 +12,7 @@ from fastha.model.net import Address
 from fastha.model.plan import MadeLink, VrrpInstance, VrrpPlan
 from fastha.process.holdings import Holdings
 from fastha.process.linkbeats import Linkbeats
-from fastha.system.links import Interface, Network
+from fastha.system.links import Change, Interface, Network
 from fastha.system.madelinks import MadeLinks
 from fastha.system.sysctls import Sysctls
 from fastha.system.wanted import STATIC
@@ -57,13 +57,13 @@ class Machine:
         """Before a reload: what the new Plan looks at must be known before it is judged; what is known already changes
         nothing. Interfaces that go are still needed, to say good-bye on."""
         self.network.watch(_configured_sources(plan.instances))
-        self._set_up(plan, (*self._plan.made_links, *plan.made_links))
-        return self.described(named_interfaces(plan))
+        happened, _ = self._for_core(self._set_up(plan, (*self._plan.made_links, *plan.made_links)))
+        return [*happened, *self.described(named_interfaces(plan))]
 
-    def settle(self, plan: VrrpPlan) -> None:
-        """After a reload."""
+    def settle(self, plan: VrrpPlan) -> list[events.Event]:
+        """After a reload; what has come of it."""
         self.named = named_interfaces(plan)
-        self._set_up(plan, plan.made_links)
+        return self._for_core(self._set_up(plan, plan.made_links))[0]
 
     def assign(self, instances: Mapping[int, VrrpInstance], plan: VrrpPlan) -> None:
         """Encode the requests for what the Plan has in the kernel, by instance index."""
@@ -79,12 +79,15 @@ class Machine:
         self.holdings.close()
         self.network.close()
 
-    def _set_up(self, plan: VrrpPlan, links: Iterable[MadeLink]) -> None:
+    def _set_up(self, plan: VrrpPlan, links: Iterable[MadeLink]) -> list[Change]:
+        """What is new on the network by it."""
         self._plan = plan
         self._complain(self._made.want(links, plan.promote_secondaries, igmp=not plan.disable_local_igmp))
-        self._complain(self._made.make()[1])  # the core is told all there is afterwards
+        changes, problems = self._made.make()
+        self._complain(problems)
         self._linkbeats.watch(plan.linkbeat)
         self._fit_firewall()
+        return changes
 
     def _fit_firewall(self) -> None:
         plan = self._plan
@@ -105,6 +108,9 @@ class Machine:
             self._complain(problems)
             changes += more
             self._fit_firewall()
+        return self._for_core(changes)
+
+    def _for_core(self, changes: Iterable[Change]) -> tuple[list[events.Event], bool]:
         happened: list[events.Event] = []
         moved = False
         for change in changes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastha._vrrp import AdvertEngine
 from fastha.model.plan import VrrpInstance, VrrpPlan
-from fastha.model.snapshot import VrrpSnapshot
+from fastha.model.snapshot import LinkSnapshot, VrrpSnapshot
 from fastha.model.units import MS, Ns, S
 from fastha.process import messages
 from fastha.process.announcements import Announcements
@@ -106,7 +106,7 @@ class VrrpWork:
             raise Refused(f"{len(plan.instances)} instances are more than the running process takes: restart fastha")
         process = self.core.plan.process
         self._turn([*self.machine.prepare(plan), events.Reload(plan)])
-        self.machine.settle(plan)
+        self._turn(self.machine.settle(plan))
         if plan.process != process:
             if plan.process.process_name:
                 set_comm(plan.process.process_name)
@@ -149,8 +149,27 @@ class VrrpWork:
         stamped = tuple(
             replace(one, since_wall=self._since_wall.get(one.name, one.since_wall)) for one in described.instances
         )
-        lateness = self.engine.lateness()
-        return replace(described, instances=stamped, realtime=self._realtime, engine=counters, lateness=lateness)
+        return replace(
+            described,
+            instances=stamped,
+            links=self._links(),
+            realtime=self._realtime,
+            engine=counters,
+            lateness=self.engine.lateness(),
+        )
+
+    def _links(self) -> tuple[LinkSnapshot, ...]:
+        return tuple(
+            LinkSnapshot(
+                name=link.name,
+                index=link.index,
+                up=link.up,
+                mtu=link.mtu,
+                mac=link.mac.hex(":"),
+                addresses=tuple(each.address for each in self.network.addresses.get(link.index, {}).values()),
+            )
+            for link in self.network.interfaces.values()
+        )
 
     def _enter_realtime(self, plan: VrrpPlan) -> None:
         engine = self.engine.native_id

@@ -36,6 +36,8 @@ class MadeLinks:
         self._socket = NetlinkSocket(NETLINK_ROUTE)
         self._ours: dict[str, MadeLink] = {}
         self._settings: dict[str, str] = {}
+        self._news: list[Change] = []
+        """What is new on the network by removals."""
 
     def close(self) -> None:
         self._socket.close()
@@ -67,14 +69,10 @@ class MadeLinks:
                 wanted.pop(places.get((link.base, link.mac), ""), None)
                 places[link.base, link.mac] = link.name
             wanted[link.name] = link
-        problems = []
-        for name, link in self._ours.items():
-            if name not in wanted or (wanted[name].base, wanted[name].mac, wanted[name].mode) != (
-                link.base,
-                link.mac,
-                link.mode,
-            ):
-                problems += self._remove(name)
+        surplus = [name for name, link in self._ours.items() if not _alike(wanted.get(name), link)]
+        problems = [problem for name in surplus for problem in self._remove(name)]
+        if surplus:
+            self._news += self._network.read()
         self._ours = wanted
         self._settings = {f"ipv4/conf/{name}/promote_secondaries": "1" for name in promote}
         if not igmp:
@@ -85,7 +83,8 @@ class MadeLinks:
         """Make what is missing and can be made. What is new on the network by that, and what went wrong; a base that is
         not there is no problem of ours."""
         problems = self._sysctls.hold({**self._settings, **self._base_settings()})
-        changes: list[Change] = []
+        changes, self._news = self._news, []
+        touched = False
         for link in self._ours.values():
             base = self._network.interfaces.get(self._network.indexes.get(link.base, 0))
             if base is None:
@@ -100,13 +99,10 @@ class MadeLinks:
                     problems.append(f"{link.name} is an interface of somebody else, not ours on {link.base}")
                     continue
                 problems += self._settle(link)
-                for address in self._addresses(link, base):
-                    self._add(there.index, address)
-                if not there.up:
-                    self._socket.do(RTM_NEWLINK, wire.up(there.index))
+                touched = self._furnish(link, base, there) or touched
             except OSError as error:
                 problems.append(f"cannot make interface {link.name} on {link.base}: {error.strerror}")
-        return changes + self._network.read(), problems
+        return (changes + self._network.read() if touched else changes), problems
 
     def release(self) -> list[str]:
         """Remove all, and put the settings back."""
@@ -162,6 +158,18 @@ class MadeLinks:
             if address is not None:
                 yield VirtualAddress(address=address, prefixlen=64, dev=link.name, preferred_lft=0)
 
+    def _furnish(self, link: MadeLink, base: Interface, there: Interface) -> bool:
+        """Its addresses, and up with it; whether anything was to be done."""
+        done = False
+        for address in self._addresses(link, base):
+            if not self._network.has(link.name, address.address, address.prefixlen):
+                self._add(there.index, address)
+                done = True
+        if not there.up:
+            self._socket.do(RTM_NEWLINK, wire.up(there.index))
+            done = True
+        return done
+
     def _add(self, index: int, address: VirtualAddress) -> None:
         refusal = self._socket.batch(RTM_NEWADDR, [at(encode(address, protocol=0), index)], CREATE).get(0)
         if refusal is not None and refusal.errno != errno.EEXIST:
@@ -175,6 +183,11 @@ class MadeLinks:
         if refusal is None or refusal.errno == errno.ENODEV:
             return []
         return [f"cannot remove interface {name}: {refusal.text or errno.errorcode.get(refusal.errno)}"]
+
+
+def _alike(wanted: MadeLink | None, link: MadeLink) -> bool:
+    """Whether the interface that was made for `link` will do."""
+    return wanted is not None and (wanted.base, wanted.mac, wanted.mode) == (link.base, link.mac, link.mode)
 
 
 def _same(there: Interface, link: MadeLink, base: Interface) -> bool:

@@ -256,6 +256,18 @@ def test_reloads_add_and_remove_them(segment: Segment, tmp_path: Path) -> None:
     assert setting(a, "net.ipv4.conf.eth0.arp_ignore") == "0"
 
 
+def test_a_reload_changes_the_address_of_one(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    daemon = FasthaVrrp(a, plan_of(a, plain().replace("use_vmac", "use_vmac v0"), tmp_path), tmp_path)
+    master(daemon)
+    daemon.give(plan_of(a, plain().replace("use_vmac", "use_vmac v0 02:00:00:00:00:07"), tmp_path))
+    until(lambda: "02:00:00:00:00:07" in "".join(links(a)) and a.has("10.77.0.100"), "the other MAC address")
+    daemon.give(plan_of(a, plain().replace("use_vmac", "use_vmac v1 02:00:00:00:00:07"), tmp_path))
+    until(lambda: shown(daemon).present == ("10.77.0.100/24 dev v1",), "the other name")
+    assert len(links(a)) == 1
+    assert not [line for line in daemon.log if line.startswith("error")]
+
+
 def test_without_accept_mode_nobody_answers(segment: Segment, tmp_path: Path) -> None:
     a, client = segment.node(), segment.node()
     config = re.sub("use_vmac\n", "", plain(more="no_accept"))
