@@ -78,11 +78,26 @@ class GroupSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSnapshot:
+    """An interface of the network namespace, as the kernel has it."""
+
+    name: str
+    index: int
+    up: bool
+    mtu: int
+    mac: str
+    """`00:00:5e:00:01:33`; empty: it has none."""
+    addresses: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VrrpSnapshot:
     instances: tuple[InstanceSnapshot, ...] = ()
     sync_groups: tuple[GroupSnapshot, ...] = ()
     interfaces: dict[str, bool] = field(default_factory=dict)
     """Interface -> up, for those that matter."""
+    links: tuple[LinkSnapshot, ...] = ()
+    """All interfaces there are."""
     realtime: str = ""
     """`SCHED_RR 50, memory locked`, or why not."""
     engine: dict[str, int] = field(default_factory=dict)

@@ -533,7 +533,11 @@ class Supervisor:
         children = [child for name, child in self._children.items() if name in names and child.state == "running"]
         if not children:
             return {}
-        return await self._join.ask(children, self._plan.supervisor.control_timeout / S)
+        parts = await self._join.ask(children, self._plan.supervisor.control_timeout / S)
+        for child in children:
+            if child.name not in parts:
+                self.log("warning", f"{child.name} does not say what is to be dumped of it")
+        return parts
 
     def _head(self) -> Snapshot:
         """The supervisor's own part."""

@@ -166,9 +166,9 @@ class VrrpWork:
                 up=link.up,
                 mtu=link.mtu,
                 mac=link.mac.hex(":"),
-                addresses=tuple(each.address for each in self.network.addresses.get(link.index, {}).values()),
+                addresses=tuple(each.address for each in self.machine.network.addresses.get(link.index, {}).values()),
             )
-            for link in self.network.interfaces.values()
+            for link in self.machine.network.interfaces.values()
         )
 
     def _enter_realtime(self, plan: VrrpPlan) -> None:

@@ -5,8 +5,9 @@ from typing import Final
 
 from fastha.export.keepalived import routes, words
 from fastha.export.keepalived.definitions import definitions
+from fastha.model.net import family_of
 from fastha.model.plan import AuthType, Notifies, Plan, SyncGroup, Track, TrackScript, VrrpInstance
-from fastha.model.snapshot import InstanceSnapshot, RunnerSnapshot, VrrpSnapshot
+from fastha.model.snapshot import InstanceSnapshot, LinkSnapshot, RunnerSnapshot, VrrpSnapshot
 from fastha.model.units import MS, US, S
 
 _AUTH: Final = {AuthType.NONE: "none", AuthType.PASS: "SIMPLE_PASSWORD", AuthType.AH: "IPSEC_AH"}
@@ -292,12 +293,19 @@ def _processes(plan: Plan, runner: RunnerSnapshot) -> Iterator[str]:
 
 def _interfaces(plan: Plan, vrrp: VrrpSnapshot) -> Iterator[str]:
     yield words.title("Interfaces")
-    for name, up in vrrp.interfaces.items():
+    known = {link.name: link for link in vrrp.links}
+    for name in dict.fromkeys((*known, *vrrp.interfaces)):
+        link = known.get(name)
         down_delay, up_delay = plan.vrrp.interface_delays.get(name, (0, 0))
         yield f" Name = {name}"
+        if link is not None:
+            yield from _link(link)
+        up = vrrp.interfaces.get(name, link is not None and link.up)
         yield f"   State = {'UP, RUNNING' if up else 'DOWN'}"
         yield f"   Up debounce timer = {up_delay // US}us"
         yield f"   Down debounce timer = {down_delay // US}us"
+        if link is not None:
+            yield f"   MTU = {link.mtu}"
         users = [
             *(f"     {one.name}, weight 0" for one in plan.vrrp.instances if one.interface == name),
             *(line for line in _users(plan, "track_interfaces", name)),
@@ -305,3 +313,12 @@ def _interfaces(plan: Plan, vrrp: VrrpSnapshot) -> Iterator[str]:
         if users:
             yield "   Tracking VRRP instances :"
             yield from users
+
+
+def _link(link: LinkSnapshot) -> Iterator[str]:
+    yield f"   index = {link.index}"
+    for family in (4, 6):
+        found = next((str(each) for each in link.addresses if family_of(each) == family), "(none)")
+        yield f"   IPv{family} address = {found}"
+    if link.mac and link.mac.strip("0:"):
+        yield f"   MAC = {link.mac}"

@@ -30,6 +30,7 @@ from fastha.model.snapshot import (
     CheckerSnapshot,
     CheckSnapshot,
     InstanceSnapshot,
+    LinkSnapshot,
     RealServerSnapshot,
     RunnerSnapshot,
     ScriptSnapshot,
@@ -91,6 +92,10 @@ NOW = VrrpSnapshot(
         ),
     ),
     interfaces={"v0": True, "v1": False},
+    links=(
+        LinkSnapshot(name="lo", index=1, up=True, mtu=65536, mac="00:00:00:00:00:00", addresses=(Address("::1"),)),
+        LinkSnapshot(name="v1", index=2, up=True, mtu=1500, mac="02:00:00:00:00:01", addresses=(Address("10.9.0.1"),)),
+    ),
 )
 RUNNER = RunnerSnapshot(
     scripts=(ScriptSnapshot(name="chk", state="up", result="", last_wall=0, running=True, lateness=0, against=1),),
@@ -194,7 +199,9 @@ def test_data_has_what_exporters_look_for():
         "   Result = 3\n",
         "   Status = GOOD\n",
         "   State = running\n",
-        " Name = v1\n   State = DOWN\n",
+        " Name = lo\n   index = 1\n   IPv4 address = (none)\n   IPv6 address = ::1\n   State = UP, RUNNING\n",
+        "   IPv6 address = (none)\n   MAC = 02:00:00:00:00:01\n   State = DOWN\n",
+        "   MTU = 1500\n   Tracking VRRP instances :\n     A, weight 3\n Name = v0\n   State = UP, RUNNING\n",
     ):
         assert expected in text, expected
     assert vrrp.render_data(PLAN, NOW, None).count("Status = INIT") == 1, "without a runner nothing is made up"
