@@ -87,6 +87,13 @@ MISC = """
 """
 
 
+GROUP = """
+virtual_server_group web {{
+    {entries}
+}}
+"""
+
+
 class Day:
     """What both daemons live through: the servers, the scripts' exit codes, and the file they read."""
 
@@ -135,6 +142,12 @@ class Day:
 
 def service(address: str, *servers: str, words: str = "") -> str:
     return SERVICE.format(address=address, servers="".join(servers), words=words)
+
+
+def grouped(*servers: str, entries: tuple[str, ...], words: str = "") -> str:
+    """A service over a group of these entries."""
+    group = GROUP.format(entries="\n    ".join(entries))
+    return group + service("", *servers, words=words).replace("virtual_server  80", "virtual_server group web")
 
 
 class Daemon:
@@ -252,6 +265,12 @@ def the_first_file(day: Day) -> None:
         service("127.9.0.3", day.http(2), day.tcp(1, weight=5), words="omega"),
         service("127.9.0.4", day.misc(1, "misc_dynamic", weight=4), day.misc(2)),
         service("127.9.0.5", day.tcp(0)),
+        grouped(
+            day.tcp(0, weight=2),
+            day.tcp(1),
+            entries=("127.9.1.1 80", "127.9.1.5-6 81", "fwmark 9"),
+            words="sorry_server 127.0.0.98 80",
+        ),
     )
 
 
@@ -267,6 +286,13 @@ def the_second_file(day: Day) -> None:
         service("127.9.0.3", day.http(2), day.tcp(1, weight=5), words="omega"),
         # Not the dynamic script: keepalived 2.2.7 sets the weight of its server to 0 at a reload.
         service("127.9.0.6", day.tcp(0)),
+        grouped(
+            day.tcp(0, weight=2),
+            day.tcp(1, weight=4),
+            # The entries stay: of one that goes keepalived 2.2.7 leaves the service, one that comes it leaves at stop.
+            entries=("127.9.1.1 80", "127.9.1.5-6 81", "fwmark 9"),
+            words="sorry_server 127.0.0.98 80",
+        ),
     )
 
 
