@@ -124,3 +124,9 @@ def smtp_codes(pieces: Iterable[bytes]) -> list[int]:
 
 def regex_error(regex: Regex) -> str:
     """Why PCRE2 cannot compile the pattern; empty when it can. KeyError for an option that is none."""
+
+def judge_answer(data: bytes, recipe: Recipe, token: int = 0) -> tuple[Verdict | None, int]:
+    """What the engine thinks of a datagram: verdict (None: it is no answer to this probe) and RCODE.
+
+    `token` is the id of a DNS query, the sequence number of an IPv4 echo request. ValueError for other kinds.
+    """

@@ -41,6 +41,7 @@ from probe cimport (
     BELL, BOUNDS, DATAGRAM, DEVICE, DIGEST, ECHO, FOREVER, LATENESS_BOUNDS, LONGEST, READY, RECEIVE, STREAM, TARGETS,
     TICK, WAITING, counters_t, engine_t, flight_t, pool_t, recipe_t, seen_t, target_t,
 )
+from probe_datagram cimport ECHO_REPLY, HEARD_GOOD, HEARD_NOTHING, judge_dns, judge_echo, judge_udp
 from probe_flight cimport slot_ticks
 from probe_turn cimport loop, wake_python
 from ring cimport (
@@ -815,3 +816,23 @@ def smtp_codes(pieces):
             if line:
                 codes.append(smtp.code)
     return codes
+
+
+def judge_answer(bytes data, recipe, uint16_t token=0):
+    cdef _CompiledRecipe compiled = _CompiledRecipe(recipe, None, None, None)
+    cdef const uint8_t *octets = <const uint8_t *> PyBytes_AS_STRING(data)
+    cdef size_t size = <size_t> PyBytes_GET_SIZE(data)
+    cdef uint16_t status = 0
+    if recipe.kind == Kind.UDP:
+        heard = judge_udp(&compiled.compiled, octets, size)
+    elif recipe.kind == Kind.DNS:
+        heard = judge_dns(token, octets, size, &status)
+    elif recipe.kind == Kind.PING:
+        heard = judge_echo(token, ECHO_REPLY, octets, size)
+    else:
+        raise ValueError(f"a {recipe.kind.name} probe has no datagrams")
+    if heard == HEARD_NOTHING:
+        return None, 0
+    if heard == HEARD_GOOD:
+        return Verdict.SUCCESS, status
+    return Verdict.STATUS if recipe.kind == Kind.DNS else Verdict.REPLY, status
