@@ -14,7 +14,7 @@ _fastha() {
         completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$word"); return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "-h --help -c -f --use-file --config -t --config-test --format -P --vrrp -C --check --lvs-plane -i --config-id -s --namespace -n --dont-fork -l --log-console -g --log-file -d --dump-conf -D --log-detail -G --no-syslog -S --log-facility -V --dont-release-vrrp -I --dont-release-ipvs --ignore-sigint -m --core-dump -M --core-dump-pattern -R --dont-respawn --run-dir -p --pid -r --vrrp_pid --checkers_pid -u --umask --signum -v --version --no_bfd -B --all --flush-log-file --release-vips -X --bfd_pid -b --genhash -T --address-monitoring -a --snmp -x --snmp-agent-socket -A --all-config -e --no-mem-check" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "-h --help -c -f --use-file --config -t --config-test --format -P --vrrp -C --check --lvs-plane -i --config-id -s --namespace -n --dont-fork -l --log-console -g --log-file -d --dump-conf -D --log-detail -G --no-syslog -S --log-facility -V --dont-release-vrrp -I --dont-release-ipvs --ignore-sigint -m --core-dump -M --core-dump-pattern -R --dont-respawn --run-dir -p --pid -r --vrrp_pid --checkers_pid -u --umask --signum -v --version" -- "$word")
     elif (( COMP_CWORD == 1 )); then
         mapfile -t COMPREPLY < <(compgen -W "status reload explain keywords dump completion genhash lab" -- "$word")
     fi

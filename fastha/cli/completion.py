@@ -125,7 +125,9 @@ def keywords() -> list[str]:
 
 
 def _options(parser: Parser) -> list[argparse.Action]:
-    return [action for action in parser._actions if action.option_strings]  # noqa: SLF001 - argparse has no other way
+    """Those worth offering: options without effect are hidden from the help too."""
+    actions = parser._actions  # noqa: SLF001 - argparse has no other way
+    return [action for action in actions if action.option_strings and action.help != argparse.SUPPRESS]
 
 
 def _taking(actions: list[argparse.Action], what: tuple[str, ...]) -> list[str]:
