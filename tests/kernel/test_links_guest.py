@@ -66,8 +66,8 @@ def test_an_instance_on_an_ipvlan(segment: Segment, tmp_path: Path) -> None:
     assert made["link"] == "eth0"
     assert {one["local"] for one in made["addr_info"]} >= {"10.77.0.11", "10.77.0.100"}
     weak = FasthaVrrp(b, plan_of(b, IPVLAN.format(100, "10.77.0.12"), tmp_path), tmp_path / "b")
-    until(lambda: weak.state() == "BACKUP" and weak.snapshot().engine["expected"] > 2, "BACKUP", SECONDS)
-    assert weak.snapshot().instances[0].master_address == "10.77.0.11"
+    until(lambda: weak.state() == "BACKUP" and weak.snapshot(SECONDS).engine["expected"] > 2, "BACKUP", SECONDS)
+    assert weak.snapshot(SECONDS).instances[0].master_address == "10.77.0.11"
     strong.stop()
     assert "ipv51" not in a.ip("-o", "link")
     until(lambda: weak.state() == "MASTER", "takeover", SECONDS)

@@ -241,3 +241,17 @@ def test_a_track_group_ties_instances_to_static_items(node: Node, tmp_path: Path
     until(lambda: daemon.state() == "FAULT", "FAULT with the static route's interface")
     node.ip("link", "set", "eth1", "up")
     until(lambda: daemon.state() == "MASTER", "MASTER with it")
+
+
+def test_interfaces_that_come_later_and_come_again(node: Node, tmp_path: Path) -> None:
+    node.ip("link", "del", "eth1")
+    config = "global_defs { dynamic_interfaces }\n" + BRIEF
+    daemon = FasthaVrrp(node, plan_of(node, config, tmp_path), tmp_path)
+    until(lambda: daemon.state() == "FAULT", "FAULT without the interface of its route")
+    for _ in range(2):
+        kernel_tables.second_interface(node)
+        until(lambda: has(node, "198.51.130.0/24"), "the static route")
+        until(lambda: daemon.state() == "MASTER" and has(node, "198.51.100.0/24"), "MASTER with its route")
+        node.ip("link", "del", "eth1")
+        until(lambda: daemon.state() == "FAULT", "FAULT again")
+        assert not has_rule(node, 100)

@@ -300,3 +300,34 @@ def test_igmp_reports_leave_by_the_base(segment: Segment, tmp_path: Path) -> Non
 
     until(reports, "an IGMP report", 10)
     assert MAC4 not in reports()
+
+
+def test_settings_of_the_words_that_are_about_settings(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    names = ("net.ipv4.conf.eth0.promote_secondaries", "net.ipv4.igmp_link_local_mcast_reports")
+    before = [setting(a, name) for name in names]
+    config = "global_defs { disable_local_igmp }\n" + plain(more="promote_secondaries").replace("use_vmac\n", "")
+    daemon = FasthaVrrp(a, plan_of(a, config, tmp_path), tmp_path)
+    master(daemon)
+    assert [setting(a, name) for name in names] == ["1", "0"]
+    daemon.kill()
+    again = FasthaVrrp(a, plan_of(a, config, tmp_path), tmp_path)
+    master(again)
+    again.stop()
+    assert [setting(a, name) for name in names] == before
+
+
+def test_a_retired_process_leaves_everything_to_the_next(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    before = settings(a)
+    config = plain(more="no_accept")
+    daemon = FasthaVrrp(a, plan_of(a, config, tmp_path), tmp_path)
+    master(daemon)
+    held = links(a), settings(a), a.run("nft", "list", "ruleset")
+    daemon.retire()
+    assert (links(a), settings(a), a.run("nft", "list", "ruleset")) == held
+    following = FasthaVrrp(a, plan_of(a, config, tmp_path), tmp_path, resume=("VI",))
+    master(following)
+    following.stop()
+    assert links(a) == []
+    assert settings(a) == before

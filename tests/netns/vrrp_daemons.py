@@ -116,11 +116,11 @@ class FasthaVrrp:
     def state(self, name: str = "VI") -> str | None:
         return self.states.get(name)
 
-    def snapshot(self) -> VrrpSnapshot:
+    def snapshot(self, seconds: float = 5.0) -> VrrpSnapshot:
         self._serial += 1
         serial = self._serial
         self._send(messages.AskSnapshot(serial))
-        return until(lambda: self._parts.get(serial), "a snapshot")
+        return until(lambda: self._parts.get(serial), "a snapshot", seconds)
 
     def link(self) -> socket.socket:
         """A socket as the runner's end of a link to this process."""
