@@ -12,6 +12,7 @@ from fastha.config.lines import AddressLine
 from fastha.config.semantics.addresses import virtual_addresses
 from fastha.config.semantics.authentication import auth_hmac
 from fastha.config.semantics.context import Context
+from fastha.config.semantics.garp import Garp
 from fastha.config.semantics.routes import Lines, followed
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.semantics.vmac import Vmacs
@@ -25,44 +26,6 @@ GROUP4, GROUP6 = Address("224.0.0.18"), Address("ff02::12")
 LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
 MAX_V3_INTERVAL: Ns = 40_950 * MS
 CENTISECOND: Ns = 10 * MS
-
-
-@dataclass(slots=True)
-class Garp:
-    """Gratuitous ARP settings, as global_defs or an instance has them."""
-
-    master_delay: Ns = 5 * S
-    master_repeat: int = 5
-    master_refresh: Ns = 0
-    master_refresh_repeat: int = 1
-    lower_prio_delay: Ns = 5 * S
-    lower_prio_repeat: int = 5
-
-    @classmethod
-    def of_globals(cls, defs: Node) -> "Garp":
-        base = cls(0, 1, 0, 0) if defs.get("vrrp_min_garp", False) else cls()
-        base.lower_prio_delay = _seconds(defs.maybe("vrrp_garp_master_delay"), base.master_delay)
-        base.lower_prio_repeat = defs.get("vrrp_garp_master_repeat", base.master_repeat)
-        return base.over(defs, "vrrp_")
-
-    def of_instance(self, node: Node) -> "Garp":
-        """With what the instance itself says. Nothing of it changes what the instance does not name."""
-        return self.over(node, "")
-
-    def over(self, node: Node, prefix: str) -> "Garp":
-        """These settings with those of a block, whose words begin with `prefix`, laid over them."""
-        return Garp(
-            master_delay=_seconds(node.maybe(f"{prefix}garp_master_delay"), self.master_delay),
-            master_repeat=node.get(f"{prefix}garp_master_repeat", self.master_repeat),
-            master_refresh=_seconds(node.maybe(f"{prefix}garp_master_refresh"), self.master_refresh),
-            master_refresh_repeat=node.get(f"{prefix}garp_master_refresh_repeat", self.master_refresh_repeat),
-            lower_prio_delay=_seconds(node.maybe(f"{prefix}garp_lower_prio_delay"), self.lower_prio_delay),
-            lower_prio_repeat=node.get(f"{prefix}garp_lower_prio_repeat", self.lower_prio_repeat),
-        )
-
-
-def _seconds(value: int | None, default: Ns) -> Ns:
-    return default if value is None else value * S
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from fastha.config.diagnostics import closest
 from fastha.config.semantics.addresses import static_addresses
 from fastha.config.semantics.context import Context
+from fastha.config.semantics.garp import garp_groups
 from fastha.config.semantics.instance import Reader, track_interfaces
 from fastha.config.semantics.process import process_settings
 from fastha.config.semantics.routes import Lines, static_followers
@@ -13,7 +14,6 @@ from fastha.config.tree import Node
 from fastha.model.plan import (
     Command,
     FirewallSettings,
-    GarpGroup,
     MadeLink,
     Notifies,
     SyncGroup,
@@ -54,7 +54,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         static_addresses=static_addresses(ctx),
         static_routes=lines.routes(ctx.root, "static_routes"),
         static_rules=lines.rules(ctx.root, "static_rules"),
-        garp_groups=_garp_groups(ctx),
+        garp_groups=garp_groups(ctx),
         made_links=vmacs.links(),
         promote_secondaries=_promoting(nodes, instances),
         disable_local_igmp=defs.has("disable_local_igmp"),
@@ -219,39 +219,6 @@ def _firewall(ctx: Context) -> FirewallSettings:
         priority=ctx.defs.get("nftables_priority", defaults.priority),
         counters=ctx.defs.has("nftables_counters"),
     )
-
-
-def _garp_groups(ctx: Context) -> tuple[GarpGroup, ...]:
-    """An interface is in the first group that names it."""
-    result = []
-    taken: set[str] = set()
-    for node in ctx.root.blocks("garp_group"):
-        places = [(item.name, item.line, item.at) for block in node.blocks("interfaces") for item in block.items]
-        if node.has("interface"):
-            places.append((str(node.maybe("interface")), node.line_of("interface"), 1))
-        if not node.has("garp_interval") and not node.has("gna_interval"):
-            ctx.error("garp_group has no interval; it is removed", node.line)
-        for block in node.blocks("interfaces"):
-            if not block.items:
-                ctx.error("interfaces is empty", block.line)
-        members = []
-        for name, line, at in places:
-            if not ctx.interface(name, "garp_group", line, at):
-                continue
-            if name in taken:
-                ctx.error(f"{name} is in a garp_group already; it is ignored", line, at)
-            else:
-                taken.add(name)
-                members.append(name)
-        if members:
-            result.append(
-                GarpGroup(
-                    interfaces=tuple(members),
-                    garp_interval=node.get("garp_interval", 0),
-                    gna_interval=node.get("gna_interval", 0),
-                )
-            )
-    return tuple(result)
 
 
 def _interface_delays(ctx: Context, made: tuple[MadeLink, ...]) -> dict[str, tuple[Ns, Ns]]:
