@@ -186,6 +186,8 @@ class Parser:
         if word.repeat is Repeat.FIRST and not word.opens and node.has(word.setting):
             reading.error(f"'{word.name}' is given a second time; it is ignored", 0)
             return False
+        if word.repeat is Repeat.REPLACED and node.has(word.setting):
+            reading.error(f"'{word.name}' is given a second time; this one counts", 0)
         return True
 
     def _open(self, node: Node, word: Word, line: Line) -> None:

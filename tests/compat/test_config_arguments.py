@@ -33,6 +33,11 @@ KEYWORD_BLOCKS = (
 LINE_BLOCKS = ("address line", "route line", "rule line")
 MEANT: tuple[tuple[str, str], ...] = (
     (r"global_defs\.vrrp_(strict|skip_check_adv_addr): ", "newer versions report a bad truth value here too"),
+    (r".*\.(virtualhost|snmp_name|helo_name|sni_name|path|regex): .* / ", "newer versions report a second one"),
+    (r"(HTTP|SSL)_GET\.url\.path: ", "there is one already; newer versions report a second one"),
+    (r"(HTTP|SSL)_GET\.url\.regex: ", "newer versions report a missing, a bad or a second pattern"),
+    (r"global_defs\.notification_email_from: .* ", "newer versions report a second word"),
+    (r"address line\.\w+: 192\.0\.2\.10\b", "newer versions report an excluded address that is a virtual one"),
     (r"global_defs\.vrrp_iptables: ", "a matter of how keepalived was built"),
     (r"(global_defs\.vrrp_|vrrp_instance\.)garp_extra_if: 1 2 3", "a number is read there, not the rest of the line"),
     (r"vrrp_script\.(interval|timeout): .*\.", "newer versions take fractions"),

@@ -138,6 +138,7 @@ URL = (
     Word(
         name="path",
         arguments=Text("PATH", required="fatal"),
+        repeat=Repeat.REPLACED,
         default="none; needed",
         effect="What is asked for, word for word.",
         example="path /health",
@@ -161,6 +162,7 @@ URL = (
     Word(
         name="virtualhost",
         arguments=Text("NAME"),
+        repeat=Repeat.REPLACED,
         default="the checker's",
         effect="Host header.",
         example="virtualhost www.example.net",
@@ -171,12 +173,13 @@ URL = (
             arguments=arguments,
             default=default,
             effect=effect,
+            repeat=Repeat.REPLACED if name == "regex" else Repeat.LAST,
             example=example,
         )
         for name, arguments, default, effect, example in (
             (
                 "regex",
-                Text("PATTERN", further="note", required="note"),
+                Text("PATTERN", further="error"),
                 "none",
                 "Pattern (PCRE2) that the body must contain.",
                 'regex "all is well"',
@@ -229,6 +232,7 @@ HTTP = (
     Word(
         name="virtualhost",
         arguments=Text("NAME"),
+        repeat=Repeat.REPLACED,
         default="the real server's, else the virtual server's, else address and port",
         effect="Host header of urls that name none.",
         example="virtualhost www.example.net",
@@ -261,6 +265,7 @@ SNI = (
     Word(
         name="sni_name",
         arguments=Text("NAME", required="", omitted=""),
+        repeat=Repeat.REPLACED,
         default="the virtualhost",
         effect="That name; turns enable_sni on.",
         example="sni_name www.example.net",
@@ -351,6 +356,7 @@ SMTP_CHECK = Block(
             Word(
                 name="helo_name",
                 arguments=Text("NAME"),
+                repeat=Repeat.REPLACED,
                 default="smtpchecker.keepalived.org",
                 effect="Name given in HELO.",
                 example="helo_name lvs.example.net",
@@ -481,7 +487,7 @@ BFD_CHECK = Block(
 SSL = Block(
     path="SSL",
     words=tuple(
-        Word(name=name, arguments=Text(shape), default="none", effect=effect, example=example)
+        Word(name=name, arguments=Text(shape), repeat=Repeat.REPLACED, default="none", effect=effect, example=example)
         for name, shape, effect, example in (
             ("password", "TEXT", "Pass phrase of the key.", "password secret"),
             ("ca", "PATH", "Certificates of trusted authorities.", "ca /etc/ssl/ca.pem"),

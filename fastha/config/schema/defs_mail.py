@@ -36,7 +36,7 @@ MAIL = (
     ),
     Word(
         name="notification_email_from",
-        arguments=Text("ADDRESS", further="note"),
+        arguments=Text("ADDRESS", further="error"),
         default="keepalived@ the host name",
         effect="Sender of the mails.",
         example="notification_email_from lvs@example.net",

@@ -31,6 +31,7 @@ class Repeat(StrEnum):
 
     LAST = "the last one counts"
     FIRST = "only the first one counts; a further one is reported"
+    REPLACED = "the last one counts; a further one is reported"
     MANY = "may be given more than once"
 
 

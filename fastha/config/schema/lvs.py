@@ -162,6 +162,7 @@ VIRTUAL_SERVER = Block(
         Word(
             name="virtualhost",
             arguments=Text("NAME"),
+            repeat=Repeat.REPLACED,
             default="none",
             effect="Host header of HTTP checks that name none.",
             example="virtualhost www.example.net",
@@ -169,6 +170,7 @@ VIRTUAL_SERVER = Block(
         Word(
             name="snmp_name",
             arguments=Text("NAME", further="error"),
+            repeat=Repeat.REPLACED,
             default="none",
             effect="Name in the status beside its own, as SNMP managers know it.",
             example="snmp_name web",
@@ -375,6 +377,7 @@ REAL_SERVER = Block(
         Word(
             name="virtualhost",
             arguments=Text("NAME"),
+            repeat=Repeat.REPLACED,
             default=ABOVE,
             effect="Host header of its HTTP checks.",
             example="virtualhost www.example.net",
@@ -382,6 +385,7 @@ REAL_SERVER = Block(
         Word(
             name="snmp_name",
             arguments=Text("NAME", further="error"),
+            repeat=Repeat.REPLACED,
             default="none",
             effect="Name in the status beside its own, as SNMP managers know it.",
             example="snmp_name web1",

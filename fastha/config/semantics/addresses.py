@@ -32,10 +32,18 @@ def plan_address(item: AddressLine, dev: str) -> VirtualAddress:
 
 
 def virtual_addresses(
-    ctx: Context, node: Node, path: str, *, place_of: Callable[[AddressLine], str], family: Family | None, what: str
+    ctx: Context,
+    node: Node,
+    path: str,
+    *,
+    place_of: Callable[[AddressLine], str],
+    family: Family | None,
+    what: str,
+    taken: tuple[VirtualAddress, ...] = (),
 ) -> tuple[VirtualAddress, ...]:
     """The addresses of one block; `place_of` gives the interface of each. With `family` others are refused, line by
-    line; so are repeated ones."""
+    line; so are repeated ones, and those `taken` by another block."""
+    elsewhere = {(other.address, other.dev) for other in taken}
     seen: set[tuple[str, int, str]] = set()
     result = []
     for item in node.entries(path):
@@ -50,6 +58,9 @@ def virtual_addresses(
             ctx.interface(item.dev, f"address {item}", item.line, item.line.words.index(item.dev))
         # keepalived compares whole addresses only where they are advertised
         key = (item.address, item.prefixlen if family is None else 0, place)
+        if (item.address, place) in elsewhere:
+            ctx.error(f"{what} has {item} in virtual_ipaddress too; this one is ignored", item.line)
+            continue
         if key in seen:
             ctx.error(f"{what} has {item} twice; the second one is ignored", item.line)
             continue

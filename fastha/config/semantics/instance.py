@@ -311,7 +311,13 @@ class _Instance:
             self.ctx, node, "virtual_ipaddress", place_of=place_of, family=self.family, what=self.name
         )
         excluded = virtual_addresses(
-            self.ctx, node, "virtual_ipaddress_excluded", place_of=place_of, family=None, what=self.name
+            self.ctx,
+            node,
+            "virtual_ipaddress_excluded",
+            place_of=place_of,
+            family=None,
+            what=self.name,
+            taken=addresses,
         )
         if not addresses:
             if self.strict or self.version == 3:
