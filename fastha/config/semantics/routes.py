@@ -5,7 +5,7 @@ from typing import Any
 
 from fastha.config.arguments import UINT, c_integer
 from fastha.config.diagnostics import closest
-from fastha.config.routes import EncapLine, OptionLine
+from fastha.config.routes import RANGE, EncapLine, OptionLine
 from fastha.config.schema.routes import NAMED
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.names import Names
@@ -347,8 +347,9 @@ def _preference(options: Options) -> int | None:
 
 def _range(options: Options, name: str) -> tuple[int, int] | None:
     """LOW-HIGH; None for one that was complained about."""
-    low, dash, high = str(_value(options, name) or "").partition("-")
-    return (int(low), int(high)) if dash else None
+    text = str(_value(options, name) or "")
+    low, _, high = text.partition("-")
+    return (int(low), int(high)) if RANGE.fullmatch(text) else None
 
 
 def _text(item: OptionLine) -> str:

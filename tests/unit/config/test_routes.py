@@ -129,3 +129,10 @@ def test_bad_rules(line: str, said: str) -> None:
 def test_names_of_tables_are_read_from_iproute2() -> None:
     machine = Machine(files={"/etc/iproute2/rt_tables": b"# tables\n10 blue # ours\n"})
     assert messages(instance("virtual_routes {\ndefault dev eth0 table blue\n}", machine=machine)) == ""
+
+
+@pytest.mark.parametrize("ports", ["1-2-3", "2\x1d00-300", "80", "a-b", "-", "1-"])
+def test_a_range_that_is_none_is_said_and_ignored(ports: str) -> None:
+    loaded = instance(f"virtual_rules {{\nsport {ports} table 10 priority 100\n}}")
+    assert "is no range LOW-HIGH" in messages(loaded)
+    assert loaded.plan is not None
