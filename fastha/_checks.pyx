@@ -118,14 +118,20 @@ cdef void release(void *where, size_t size) noexcept:
         munmap(where, size)
 
 
+_promised = 0
+"""Sockets that the engines at work may have."""
+
+
 def _raise_descriptor_limit(cap):
     """Ask for `cap` sockets beside what else the process has open; how many there may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = cap + OTHER_DESCRIPTORS
+    wanted = cap + _promised + OTHER_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return cap if soft == resource.RLIM_INFINITY else max(min(cap, soft - OTHER_DESCRIPTORS), soft // 2)
+    if soft == resource.RLIM_INFINITY:
+        return cap
+    return min(cap, max(soft - OTHER_DESCRIPTORS - _promised, (soft - _promised) // 2, 1))
 
 
 def _sockets_recycle():
@@ -400,6 +406,7 @@ cdef class ProbeEngine:
     cdef dict pools, statuses, recipes
     cdef object regexes
     cdef TlsContext tls
+    cdef bint stopped
     cdef object retired
     cdef uint64_t given
     cdef int32_t highest
@@ -473,6 +480,7 @@ cdef class ProbeEngine:
         cdef epoll_event event
         if self.thread is not None:
             raise RuntimeError("the probe engine was started before")
+        global _promised
         self.engine.most = min(self.engine.most, _raise_descriptor_limit(self.engine.most))
         self.engine.recycling = self.engine.recycling and _sockets_recycle()
         event.events = EPOLLIN
@@ -481,19 +489,23 @@ cdef class ProbeEngine:
             raise OSError(errno, "probe engine: epoll_ctl")
         self.thread = threading.Thread(target=self._run, name="fastha-probes", daemon=True)
         self.thread.start()
+        _promised += self.engine.most
 
     def _run(self):
         with nogil:
             loop(&self.engine)
 
     def stop(self):
-        if self.thread is None:
+        global _promised
+        if self.thread is None or self.stopped:
             return
         ring_store(&self.engine.shared.stop, 1)
         self.ring()
         self.thread.join(timeout=10)
         if self.thread.is_alive():
             raise RuntimeError("the probe engine does not stop")
+        self.stopped = True
+        _promised -= self.engine.most
         self.retired.clear()
 
     def order(self, order):

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from fastha.checks.recipes import Kind, Recipe, Verdict
+from fastha.model import codec
 from fastha.model.net import Address
 from fastha.model.units import MS, S
 
@@ -43,21 +43,15 @@ print("ready", flush=True)
 PROBE = """
 import json, select, sys, time
 from fastha._checks import ProbeEngine
-from fastha.checks.recipes import Kind, ProbeOrder, Recipe
-recipes, times = json.load(sys.stdin)
+from fastha.checks.recipes import ProbeOrder, Recipe
+from fastha.model import codec
+recipes, times = codec.decode(list[Recipe], sys.stdin.buffer.read()), int(sys.argv[1])
 engine = ProbeEngine()
 engine.start()
 reports = []
 for turn in range(times):
     engine.orders([
-        ProbeOrder(
-            target=index, generation=1 + turn, first=time.monotonic_ns(), interval=0,
-            recipe=Recipe(**recipe | {
-                "kind": Kind(recipe["kind"]), "request": recipe["request"].encode(),
-                "digest": bytes.fromhex(recipe["digest"]) if recipe["digest"] else None,
-                "status_codes": tuple(map(tuple, recipe["status_codes"])),
-            }),
-        )
+        ProbeOrder(target=index, generation=1 + turn, first=time.monotonic_ns(), interval=0, recipe=recipe)
         for index, recipe in enumerate(recipes)
     ])
     end = time.monotonic() + 30
@@ -132,13 +126,8 @@ def recipe(port: int, address: str = "10.77.0.2", **more: Any) -> Recipe:
 
 def probe(*recipes: Recipe, times: int = 1) -> tuple[list[tuple[Any, ...]], dict[str, int]]:
     """Probe from the namespace: (verdict, errno, status, digest) of each, and the engine's counters."""
-    asked = [
-        asdict(one) | {"request": one.request.decode(), "digest": one.digest.hex() if one.digest else None}
-        for one in recipes
-    ]
-    said = run(
-        "ip", "netns", "exec", PROBER, sys.executable, "-c", PROBE, input=json.dumps([asked, times])
-    )  # fmt: skip
+    asked = codec.encode(recipes).decode()
+    said = run("ip", "netns", "exec", PROBER, sys.executable, "-c", PROBE, str(times), input=asked)
     reports, stats = json.loads(said)
     return [tuple(report) for report in reports], stats
 

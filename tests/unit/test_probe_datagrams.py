@@ -118,6 +118,14 @@ def test_udp_from_where_it_should(engine: ProbeEngine) -> None:
         assert server.sources[1] == server.sources[2] == ("127.0.0.7", port)
 
 
+def test_ipv6(engine: ProbeEngine) -> None:
+    with datagrams(b"yes", family=socket.AF_INET6) as plain, datagrams(answering(), family=socket.AF_INET6) as names:
+        loopback = {"address": Address("::1")}
+        assert once(engine, udp(plain.port, require_reply=True, **loopback)).verdict is Verdict.SUCCESS
+        assert once(engine, dns(names.port, **loopback)).verdict is Verdict.SUCCESS
+        assert once(engine, udp(closed_port(), require_reply=True, **loopback)).verdict is Verdict.REFUSED
+
+
 def test_udp_our_own_troubles_are_not_the_servers(engine: ProbeEngine) -> None:
     report = once(engine, udp(9, bindto=Address("192.0.2.1")))
     assert (report.verdict, report.errno) == (Verdict.LOCAL, errno.EADDRNOTAVAIL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -139,3 +141,26 @@ def test_tls_under_way_makes_nobody_late(bench: Bench, server_tls: ssl.SSLContex
             time.sleep(0.02)
         assert bench.probers.stats()["ssl_succeeded"] > before
         assert sorted(late)[len(late) * 9 // 10] < 100 * MS  # a slot of 20 ms, on a busy machine
+
+
+def test_descriptors_are_asked_for_for_all_engines_together() -> None:
+    program = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 3000))
+from fastha._checks import ProbeEngine
+one, two = ProbeEngine(cap=1000), ProbeEngine(cap=5000)
+one.start()
+two.start()
+print(one.cap, two.cap, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+one.stop()
+three = ProbeEngine(cap=5000)
+three.start()
+print(three.cap)
+two.stop()
+three.stop()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    first, second, limit, third = map(int, done.stdout.split())
+    assert (first, limit) == (1000, 3000)
+    assert first + second < limit
+    assert second + third < limit
