@@ -220,6 +220,7 @@ def keepalived_config(plan: VrrpInstance, interval: Ns, **words: object) -> str:
         f"version {plan.version}",
         f"priority {plan.priority}",
         f"advert_int {interval / 1e9:g}",
+        f"down_timer_adverts {plan.down_timer_adverts}",
         f"garp_master_delay {plan.garp_master_delay // 10**9}",
     ]
     if plan.nopreempt:
