@@ -482,7 +482,7 @@ class Supervisor:
                 child.start(part)
                 if child.in_force is not None:
                     answers[name] = child.in_force
-            elif child.plan != part:
+            elif child.plan != part or (name == "vrrp" and self._plan.vrrp.fifo_write_states_on_reload):
                 answers[name] = child.reload(part)
                 if name == "runner":
                     # What the others tell of a new service must find its scripts known.

@@ -150,12 +150,13 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
 
 
 def tell_unchanged(core: Core, instances: list[Instance], groups: dict[str, State | None]) -> None:
-    """fifo_write_vrrp_states_on_reload: readers of FIFOs hear of those too whose state is what it was."""
+    """fifo_write_vrrp_states_on_reload: readers of FIFOs hear of those too whose state is what it was,
+    groups first."""
     out = core.world.out
-    out += [Tell("INSTANCE", i.name, i.state.value, i.effective, only_fifo=True) for i in instances]
     for group in core.groups:
         if group.plan and group.state is not None and groups.get(group.plan.name) is group.state:
             out.append(Tell("GROUP", group.plan.name, group.state.value, 0, only_fifo=True))
+    out += [Tell("INSTANCE", i.name, i.state.value, i.effective, only_fifo=True) for i in instances]
 
 
 def go_on(core: Core, instance: Instance, before: VrrpInstance, now: Ns) -> None:
