@@ -38,6 +38,7 @@ def _ranges(codes: tuple[tuple[int, int], ...]) -> str:
 
 _RCODES: Final = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 _TLS: Final = {
+    0: "the connection ended",
     267: "not TLS",
     294: "the connection ended",
     1040: "handshake refused",

@@ -141,6 +141,7 @@ def test_result_words() -> None:
         (page, Verdict.REGEX, 0, 200, "the pattern is not in the body"),
         (wanted, Verdict.REGEX, 0, 200, "the pattern is in the body"),
         (page, Verdict.TLS, 1040, 0, "TLS failed: handshake refused"),
+        (page, Verdict.TLS, 0, 0, "TLS failed: the connection ended"),
         (page, Verdict.TLS, 99, 0, "TLS failed: reason 99"),
     ):
         assert result_words(one, verdict, errno, status) == words
