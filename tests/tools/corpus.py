@@ -181,6 +181,10 @@ def main() -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="show notes too, and every finding")
     options = parser.parse_args()
     columns = options.column or COLUMNS
+    with (options.directory / "VERDICTS.tsv").open() as file:
+        missing = set(columns) - set(next(csv.reader(file, delimiter="\t")))
+    if missing:
+        parser.error(f"VERDICTS.tsv has no column {', '.join(sorted(missing))}")
     differing = sum([compare(options.directory, column, verbose=options.verbose) for column in columns])
     return 1 if differing + dumps(options.directory) else 0
 
