@@ -1,5 +1,7 @@
 """The checkers of a real server, and the SSL block."""
 
+from dataclasses import replace
+
 from fastha.config.arguments import (
     NO_LIMIT,
     UINT,
@@ -438,7 +440,18 @@ UDP_CHECK = Block(
     ),
 )
 
-PING_CHECK = Block(path="PING_CHECK", words=CONNECTION + timing("1", "1"))
+PING_CHECK = Block(
+    path="PING_CHECK",
+    words=(
+        *(
+            replace(w, status=Status.NO_EFFECT, effect="Nothing here: pings have no port.")
+            if w.name == "connect_port"
+            else w
+            for w in CONNECTION
+        ),
+        *timing("1", "1"),
+    ),
+)
 
 FILE_CHECK = Block(
     path="FILE_CHECK",
