@@ -445,7 +445,10 @@ class _Service:
                     smtp_alert=rs.get("smtp_alert", alert),
                     snmp_name=rs.get("snmp_name", ""),
                     backup=rs.get("backup", False),
-                    checkers=self.reader.read(rs, node, written.address, port or self._only_port(), name),
+                    # checks go to the port as it is written, even where the kernel cannot change it
+                    checkers=self.reader.read(
+                        rs, node, written.address, written.port or port or self._only_port(), name
+                    ),
                 )
             )
         return result
@@ -456,7 +459,8 @@ class _Service:
         if self.marked:
             if direct and written.port:
                 self.ctx.error(
-                    f"{self.spoken}: real server {written.address} of a firewall mark has a port; it is cleared",
+                    f"{self.spoken}: real server {written.address} of a firewall mark has a port; it is cleared, and "
+                    f"only checks go there",
                     rs.line,
                     2,
                 )
@@ -473,7 +477,7 @@ class _Service:
         if direct and written.port and written.port != self.key.port:
             self.ctx.error(
                 f"{self.spoken}: {method.forwarding} cannot change the port; real server "
-                f"{written.address} gets port {self.key.port}",
+                f"{written.address} gets port {self.key.port}, and is checked at {written.port}",
                 rs.line,
                 2,
             )

@@ -370,3 +370,20 @@ def test_times_have_six_decimals() -> None:
     loaded = service("delay_loop 0.1234567", "TCP_CHECK {\n}")
     assert "more than 6 decimals" in messages(loaded)
     assert real("delay_loop 0.1234567", "TCP_CHECK {\n}").checkers.tcp[0].delay_loop == 123_457_000
+
+
+@pytest.mark.parametrize(
+    ("written", "port", "checked"),
+    [("192.0.2.21 8081", 80, 8081), ("192.0.2.21", 80, 80)],
+)
+def test_checks_go_to_the_port_as_written(written: str, port: int, checked: int) -> None:
+    """Seen on the wire: keepalived takes the port for the check before it puts the server's own right."""
+    text = GOOD_SERVICE.format("lvs_method DR", "TCP_CHECK {\n}").replace("192.0.2.21 80", written)
+    (server,) = pool(text)[0].real_servers
+    assert (server.port, server.checkers.tcp[0].connection.port) == (port, checked)
+
+
+def test_a_marked_server_is_checked_at_its_port() -> None:
+    text = GOOD_SERVICE.format("lvs_method DR", "TCP_CHECK {\n}").replace("192.0.2.10 80", "fwmark 7")
+    (server,) = pool(text.replace("192.0.2.21 80", "192.0.2.21 8084"))[0].real_servers
+    assert (server.port, server.checkers.tcp[0].connection.port) == (0, 8084)
