@@ -235,11 +235,13 @@ class ProcessSnapshot:
     name: str
     pid: int | None
     state: str
-    """running, starting, waiting (back-off), stopped, not needed."""
+    """running, starting, waiting (back-off), releasing (what a dead one left in the kernel), stopped, not needed."""
     since_wall: float
     restarts: int
     last_exit: str
-    """How the one before ended: `` (never), `killed by SIGKILL`, `exit 1`, `watchdog`."""
+    """How the one before ended: `` (never), `killed by SIGKILL`, `exit 1`, `watchdog`, `refused (4)`."""
+    down_since_wall: float = 0.0
+    """Since when there has been no process that works, seconds since the epoch; 0: there is one, or there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

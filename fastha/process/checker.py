@@ -150,17 +150,40 @@ class CheckerWork:
             self._timer.cancel()
         self.engine.stop()
         if release:
-            self.director.stop()
-            self._tell(self.director.take().notices)
-            now = clock.monotonic()
-            self.programmer.release(now, flush=self.director.plan.lvs_flush_on_stop is FlushOnStop.ALL)
-            self.extras.release(now)
+            self._release(clock.monotonic())
             self._restore_ping()
         self.programmer.close()
         if self._network is not None:
             self._loop.remove_reader(self._network.fileno())
             self._network.close()
         self._child.finish()
+
+    def release(self, plan: CheckerPlan, state: str) -> None:  # noqa: ARG002 - of services nothing else is told
+        self.programmer = self._programmer(self._open_plane(plan))
+        try:
+            table = self.programmer.open(flush=False)
+        except OSError as error:
+            raise Refused(f"{self.programmer.plane.name}: the table cannot be read: {error}") from None
+        now = clock.monotonic()
+        self.extras = IpvsExtras(self.programmer.plane, self._journal, self._child.log)
+        self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
+        self.director.take()  # nobody is going to check anything
+        self._release(now)
+        self.programmer.close()
+        self._child.finish()
+
+    def _release(self, now: Ns) -> None:
+        """Everything of ours out of the kernel, and say so."""
+        self.director.stop()
+        self._tell(self.director.take().notices)
+        before = self.programmer.mirror
+        services, servers = len(before), sum(len(entry.destinations) for entry in before.values())
+        self.programmer.release(now, flush=self.director.plan.lvs_flush_on_stop is FlushOnStop.ALL)
+        self.extras.release(now)
+        left = len(self.programmer.mirror)
+        if self.programmer.programs:
+            text = f"{self.programmer.plane.name}: released {services - left} services with {servers} servers"
+            self._child.log("notice", f"{text}; {left} services are left" if left else text)
 
     def healthy(self) -> bool:
         beat = max(self.engine.heartbeat(), self._started)

@@ -67,10 +67,15 @@ P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
 
 
+REFUSED: Final = 100
+"""A child that refused its first Plan ends with this and keepalived's exit code on top: so the end that it chose is
+told from an accident, for which Python and the parsers of command lines have 1 and 2."""
+
+
 class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
     """This Plan cannot be put in force here (no IPVS in the kernel, ...): says why, and what to do.
 
-    At the start the child ends with `exit_code`; the supervisor takes 1, 2 and 4 as permanent and ends too.
+    At the start the child ends then, and the supervisor too, with `exit_code`: another start would change nothing.
     """
 
     def __init__(self, text: str, exit_code: int = 1) -> None:
@@ -101,6 +106,10 @@ class Work(Protocol[P_contra]):
 
     def stop(self, release: bool) -> None:
         """Leave in order, then call `Child.finish`. Called once."""
+
+    def release(self, plan: P_contra, state: str) -> None:
+        """Called instead of `start` when nothing is to run: take what this Plan and the journals of the run directory
+        name out of the kernel, tell `state` (`messages.NewPlan.release`), then call `Child.finish`."""
 
 
 class Child(Generic[P]):
@@ -237,6 +246,10 @@ class Child(Generic[P]):
             plan = codec.decode(self._plan_kind, read_sealed(fd))
             if self._started:
                 self.work.reload(plan)
+            elif message.release:
+                self._stopping = True
+                self._open_early_links(linked=False)
+                self.work.release(plan, message.release)
             else:
                 self.work.start(plan, frozenset(message.resume))
                 self._started = True
@@ -244,7 +257,7 @@ class Child(Generic[P]):
         except Refused as refusal:
             error = str(refusal)
             if not self._started:
-                self.finish(refusal.exit_code)
+                self.finish(REFUSED + refusal.exit_code)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the old plan stays or the process ends, and it is told
             error = f"{type(problem).__name__}: {problem}"
             self.log("error", "".join(traceback.format_exception(problem)))
@@ -253,11 +266,14 @@ class Child(Generic[P]):
         self.report(Ready(message.serial, error))
         gc.collect()
 
-    def _open_early_links(self) -> None:
-        """Links that came before the Plan: nobody listened to them until now."""
+    def _open_early_links(self, *, linked: bool = True) -> None:
+        """Links that came before the Plan: nobody listened to them until now. `linked` false: the work has nothing to
+        tell on them at first."""
         early, self._early = self._early, {}
         for peer, sock in early.items():
-            self._link(peer, sock)
+            self._open(peer, sock)
+            if linked:
+                self.work.linked(peer)
 
     def _link(self, peer: str, sock: socket.socket) -> None:
         self._absent.discard(peer)
@@ -266,6 +282,10 @@ class Child(Generic[P]):
                 self._early[peer].close()
             self._early[peer] = sock
             return
+        self._open(peer, sock)
+        self.work.linked(peer)
+
+    def _open(self, peer: str, sock: socket.socket) -> None:
         older = self._peers.pop(peer, None)
         if older is not None:
             older.close()
@@ -276,14 +296,13 @@ class Child(Generic[P]):
             lambda: self._on_peer_gone(peer),
             self._outbox(peer),
         )
-        self.work.linked(peer)
 
     def _on_peer(self, peer: str, message: Message, fds: tuple[int, ...]) -> None:
         for fd in fds:
             os.close(fd)
         if isinstance(message, Told):
             self._outbox(peer).confirm(message.serials)
-        else:
+        elif self._started:
             self.work.received(peer, message)
 
     def _on_peer_gone(self, peer: str) -> None:

@@ -8,21 +8,22 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fastha.model.snapshot import ProcessSnapshot
-from fastha.model.units import S
 from fastha.process.channel import Channel, pair
+from fastha.process.child import REFUSED
 from fastha.process.messages import Link, Message, NewPlan, Ping, Pong, Ready, Stop
 from fastha.system import pidfile
 from fastha.system.memfd import write_sealed
+
+if TYPE_CHECKING:
+    from fastha.model.units import Ns
 
 BACK_OFF: Final = (0, 1, 2, 4, 8, 16, 32, 60)
 """Seconds before the first, second, ... restart in a row."""
 LONG_LIFE: Final = 60.0
 """Seconds of life after which a death counts as the first again."""
-PERMANENT: Final = (1, 2, 4)
-"""Exit codes that another start would not change: fatal, configuration, missing permission."""
 _SUPERSEDED: Final = "another Plan followed"
 _ENDED: Final = "the process ended meanwhile"
 _BUSY_GRACE: Final = 60.0
@@ -61,8 +62,10 @@ class ChildProcess:
         self.state = "not needed"
         self.restarts = 0
         self.last_exit = ""
-        self.ended_at = 0
-        """CLOCK_MONOTONIC of its last death."""
+        self.heard_at: Ns = 0
+        """CLOCK_MONOTONIC of the last sign that it does its work: until then at least a master has spoken."""
+        self.left = False
+        """Its last process was not able to leave in order: what it put into the kernel may still be there."""
         self.last_pid: int | None = None
         self.plan = b""
         self._loop = loop
@@ -82,6 +85,12 @@ class ChildProcess:
         self._by_watchdog = False
         self._gone: asyncio.Future[None] | None = None
         self._in_force: asyncio.Future[str] | None = None
+        self._down_since_wall = 0.0
+        self._holds = name != "runner"
+        """It puts something into the kernel."""
+        self._due: float | None = None
+        """When a restart is due that a release has put off, by the loop's clock."""
+        self._resume: Callable[[], tuple[str, ...]] = tuple
 
     # ----------------------------------------------------------------------------------------- facts
 
@@ -101,10 +110,13 @@ class ChildProcess:
             since_wall=self._since_wall,
             restarts=self.restarts,
             last_exit=self.last_exit,
+            down_since_wall=self._down_since_wall,
         )
 
     def _become(self, state: str) -> None:
         self.state = state
+        if state == "running":
+            self._down_since_wall = 0.0
         self._since_wall = time.time()
 
     # ----------------------------------------------------------------------------------------- start
@@ -159,12 +171,53 @@ class ChildProcess:
         self._become("waiting")
         if delay:
             self._owner.log("notice", f"{self.name}: starting it again in {delay} s")
-        self._timer = self._loop.call_later(delay, self._start_again, resume)
+        self._resume = resume
+        self._timer = self._loop.call_later(delay, self._start_again)
 
-    def _start_again(self, resume: Callable[[], tuple[str, ...]]) -> None:
+    def _start_again(self) -> None:
         self._timer = None
         self.restarts += 1
-        self.start(self.plan, resume())
+        self.start(self.plan, self._resume())
+
+    async def release(self, state: str, patience: float) -> bool:
+        """While there is no process: have one take out of the kernel what the last one has left there, and tell `state`
+        (`messages.NewPlan.release`); it is killed after `patience` seconds. Whether that was done. A restart that was
+        due meanwhile follows."""
+        if self._timer is not None:
+            self._due = self._timer.when()
+            self._timer.cancel()
+            self._timer = None
+        self._become("releasing")
+        done = False
+        try:
+            self._spawn()
+        except OSError as error:
+            self._owner.log("error", f"{self.name}: cannot start a process that releases: {error}")
+        else:
+            gone = self._gone = self._loop.create_future()
+            self._owner.child_started(self)
+            answer = self._send_plan((), state)
+            if not await self._wait(gone, patience):
+                self._owner.log("warning", f"{self.name}: the release took longer than {patience:g} s: killed")
+            done = answer.done() and not answer.result()
+        if done and state == "STOP":
+            self.left = False
+        if not done:
+            self._owner.log("error", f"{self.name}: what its last process put into the kernel may still be there")
+        if self._due is not None:
+            self._become("waiting")
+            self._timer = self._loop.call_at(self._due, self._start_again)
+            self._due = None
+        return done
+
+    async def _wait(self, gone: "asyncio.Future[None]", patience: float) -> bool:
+        """Until it is gone; whether it went within `patience` seconds. Else it is killed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(gone), patience)
+            return True
+        self.kill()
+        await gone
+        return False
 
     # ---------------------------------------------------------------------------------------- talking
 
@@ -192,12 +245,12 @@ class ChildProcess:
         if refused and self.plan == newer:
             self.plan = older
 
-    def _send_plan(self, resume: tuple[str, ...]) -> "asyncio.Future[str]":
+    def _send_plan(self, resume: tuple[str, ...], release: str = "") -> "asyncio.Future[str]":
         self._serial += 1
         self._busy_since = time.monotonic()
         self._finish_plan(_SUPERSEDED)
         self._in_force = self._loop.create_future()
-        self.send(NewPlan(self._serial, resume), (write_sealed(f"fastha-{self.name}", self.plan),))
+        self.send(NewPlan(self._serial, resume, release), (write_sealed(f"fastha-{self.name}", self.plan),))
         return self._in_force
 
     def _finish_plan(self, answer: str) -> None:
@@ -213,11 +266,14 @@ class ChildProcess:
         match message:
             case Pong():
                 self._last_pong = time.monotonic()
+                if self.state == "running":
+                    self.heard_at = time.monotonic_ns()
             case Ready(serial, error) if serial == self._serial:
                 self._busy_since = None
                 self._last_pong = time.monotonic()
                 if self.state == "starting" and not error:
                     self._become("running")
+                    self.heard_at = time.monotonic_ns()
                 self._finish_plan(error)
                 self._owner.child_said(self, message, fds)
             case _:
@@ -230,7 +286,7 @@ class ChildProcess:
 
     def watch(self, serial: int, patience: float) -> None:
         """Ask for a sign of life; kill a child that gave none for `patience` seconds."""
-        if self._process is None or self.state == "stopping":
+        if self._process is None or self.state in {"stopping", "releasing"}:
             return
         now = time.monotonic()
         if self._busy_since is not None and now - self._busy_since < max(_BUSY_GRACE, patience):
@@ -254,22 +310,23 @@ class ChildProcess:
     # -------------------------------------------------------------------------------------------- end
 
     async def stop(self, release: bool, patience: float) -> None:
-        """Let it leave in order; SIGKILL after `patience` seconds. Returns when it is gone."""
+        """Let it leave in order; SIGKILL after `patience` seconds. What a process that died has left in the kernel is
+        released by another one then, for as long again. Returns when it is gone."""
+        self._due = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._process is None:
-            self._become("stopped")
-            return
-        self._become("stopping")
-        gone = self._gone = self._gone or self._loop.create_future()
-        self.send(Stop(release))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(gone), patience)
-            return
-        self._owner.log("warning", f"{self.name} [{self.pid}] did not end within {patience:g} s: killed")
-        self.kill()
-        await gone
+        if self._process is not None:
+            self._become("stopping")
+            gone = self._gone = self._gone or self._loop.create_future()
+            self.send(Stop(release))
+            pid = self.pid
+            if not await self._wait(gone, patience):
+                self._owner.log("warning", f"{self.name} [{pid}] did not end within {patience:g} s: killed")
+        if release and self.left:
+            self._owner.log("notice", f"{self.name}: releasing what its last process left")
+            await self.release("STOP", patience)
+        self._become("stopped")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -284,7 +341,6 @@ class ChildProcess:
         process = self._process
         assert process is not None
         code = process.wait()
-        self.ended_at = time.monotonic_ns()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
@@ -299,10 +355,16 @@ class ChildProcess:
         self._finish_plan(_ENDED)
         if self._by_watchdog:
             self.last_exit = "watchdog"
+        elif code > REFUSED:
+            self.last_exit = f"refused ({code - REFUSED})"
         else:
             self.last_exit = f"killed by {_signal_name(-code)}" if code < 0 else f"exit {code}"
+        if self._holds and code <= REFUSED and self.state != "releasing":
+            self.left = code != 0
+        if not self._down_since_wall:
+            self._down_since_wall = time.time()
         self._become("stopped")
-        lived = (self.ended_at / S) - self._started
+        lived = time.monotonic() - self._started
         self._owner.log(
             "info" if code == 0 else "error",
             f"{self.name} [{process.pid}] ended ({self.last_exit}) after {lived:.1f} s",

@@ -5,15 +5,20 @@ Each step is one batch, encoded when the Plan was made.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from fastha.model.net import Address
 from fastha.model.plan import VrrpInstance, VrrpPlan
+from fastha.process.heldjournal import Held
 from fastha.system.addresses import Addresses
 from fastha.system.firewall import Firewall, Shield
-from fastha.system.links import Network
+from fastha.system.links import OURS, Network
 from fastha.system.routes import Routes, RouteWatch, Rules
 from fastha.system.wanted import STATIC
 from fastha.vrrp.events import RouteGone
+
+LEFT: Final = -2
+"""Holder of what a process before us left and the Plan does not have."""
 
 
 class Holdings:
@@ -62,6 +67,21 @@ class Holdings:
             *self.routes.add(),
             *self.rules.add(),
         ]
+
+    def remove_left(self, left: Held, network: Network) -> tuple[list[str], list[str]]:
+        """Remove at once what a process before us has left; what was there of it, and what was refused, in words. An
+        address without our tag has become somebody else's; routes and rules are deleted by their tag anyway."""
+        addresses = tuple(a for a in left.addresses if network.protocol(a.dev, a.address, a.prefixlen) == OURS)
+        self.addresses.assign(LEFT, addresses)
+        self.routes.assign(LEFT, left.routes)
+        self.rules.assign(LEFT, left.rules)
+        self.want(LEFT, False)
+        problems = [*self.rules.remove(), *self.routes.remove(), *self.addresses.remove()]
+        for table in (self.addresses, self.routes, self.rules):
+            table.assign(LEFT, ())
+        return [
+            f"{a.address}/{a.prefixlen} dev {a.dev} was left by a process before: removed" for a in addresses
+        ], problems
 
     def link_up(self, interface: str) -> None:
         """The interface is up (again): what the kernel dropped with it is due."""

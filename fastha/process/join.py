@@ -31,7 +31,7 @@ class SnapshotJoin:
         loop = asyncio.get_running_loop()
         asked: dict[str, asyncio.Future[bytes]] = {}
         for child in children:
-            if child.alive:
+            if child.alive and child.state != "releasing":
                 asked[child.name] = self._waiting[child.name, self._serial] = loop.create_future()
                 child.send(AskSnapshot(self._serial))
         if not asked:

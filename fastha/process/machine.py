@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastha.model.net import Address
 from fastha.model.plan import MadeLink, VrrpInstance, VrrpPlan
+from fastha.process.heldjournal import HeldJournal, held_by
 from fastha.process.holdings import Holdings
 from fastha.process.linkbeats import Linkbeats
 from fastha.system.links import Change, Interface, Network
@@ -38,6 +39,7 @@ class Machine:
         self._made = MadeLinks(self.network, Sysctls(Path(run_dir) / JOURNAL))
         self._linkbeats = Linkbeats(loop, lambda names: polled(self._polled(names)))
         self._plan = VrrpPlan()
+        self._journal = HeldJournal(run_dir, lambda text: complain([text]))
         self.named: frozenset[str] = frozenset()
         """Interfaces that the Plan in force names; the core hears of no others."""
 
@@ -48,14 +50,21 @@ class Machine:
         self.named = named_interfaces(plan)
         self.network.watch(_configured_sources(plan.instances))
         self.network.read()
+        left = self._journal.read()
+        self._journal.write(left.joined(held_by(plan)))
+        self._made.adopt(left.made_links)
         self._set_up(plan, plan.made_links)
         self.assign(instances, plan)
+        removed, problems = self.holdings.remove_left(left.without(held_by(plan)), self.network)
+        self._complain([*removed, *problems])
+        self._journal.write(held_by(plan))
         self.holdings.want(STATIC, True)
         return self.described(self.named)
 
     def prepare(self, plan: VrrpPlan) -> list[events.Event]:
         """Before a reload: what the new Plan looks at must be known before it is judged; what is known already changes
         nothing. Interfaces that go are still needed, to say good-bye on."""
+        self._journal.write(held_by(self._plan).joined(held_by(plan)))
         self.network.watch(_configured_sources(plan.instances))
         happened, _ = self._for_core(self._set_up(plan, (*self._plan.made_links, *plan.made_links)))
         return [*happened, *self.described(named_interfaces(plan))]
@@ -63,7 +72,9 @@ class Machine:
     def settle(self, plan: VrrpPlan) -> list[events.Event]:
         """After a reload; what has come of it."""
         self.named = named_interfaces(plan)
-        return self._for_core(self._set_up(plan, plan.made_links))[0]
+        happened, _ = self._for_core(self._set_up(plan, plan.made_links))
+        self._journal.write(held_by(plan))
+        return happened
 
     def assign(self, instances: Mapping[int, VrrpInstance], plan: VrrpPlan) -> None:
         """Encode the requests for what the Plan has in the kernel, by instance index."""
@@ -75,6 +86,7 @@ class Machine:
         self._linkbeats.close()
         if release:
             self._complain([*self.holdings.firewall.release(), *self._made.release()])
+            self._journal.remove()
         self._made.close()
         self.holdings.close()
         self.network.close()
@@ -135,6 +147,11 @@ class Machine:
     def present(self, holder: int) -> tuple[str, ...]:
         """Addresses of an instance that the kernel has."""
         return self.holdings.present(holder, self.network)
+
+    def addresses_present(self, *, static: bool) -> int:
+        """How many addresses of instances the kernel has, and with `static` of the others."""
+        holders = self.holdings.addresses.holders() - (frozenset() if static else {STATIC})
+        return sum(len(self.present(holder)) for holder in holders)
 
     def overruns(self) -> int:
         """How often the kernel dropped notifications."""

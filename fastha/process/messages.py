@@ -22,10 +22,13 @@ class NewPlan:
     """Your part of the Plan is in the memfd beside this. The first one starts you, later ones are reloads.
 
     `resume`: instances that were MASTER when the process before you died, less than their master-down time ago.
+    `release`: do not work by this Plan: take what it and the journals name out of the kernel, tell what becomes of the
+    instances (`STOP`, or `FAULT`: there will be another process), and end.
     """
 
     serial: int
     resume: tuple[str, ...] = ()
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,20 @@ _START_UP: Final = 500 * MS
 """What a new process needs until it speaks."""
 
 
-def resumable(states: States, ended: Ns, now: Ns) -> tuple[str, ...]:
-    """The instances of `states` to be resumed by a process started `now`; the one before ended at `ended`."""
-    away = now - ended + _START_UP
+def resumable(states: States, heard: Ns, now: Ns) -> tuple[str, ...]:
+    """The instances of `states` to be resumed by a process started `now`; the one before was known to speak until
+    `heard`. When it died is of no matter: a process that hung was silent long before it was killed."""
+    away = now - heard + _START_UP
     return tuple(
         name for name, state in states.states.items() if state == "MASTER" and away < states.master_down.get(name, 0)
+    )
+
+
+def silent(states: States, heard: Ns, now: Ns) -> bool:
+    """Whether an instance of `states` has said nothing, since `heard`, for so long that another master is to be
+    expected beside its addresses."""
+    return any(
+        state == "MASTER" and now - heard >= states.master_down.get(name, 0) for name, state in states.states.items()
     )
 
 

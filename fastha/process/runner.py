@@ -137,6 +137,10 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------ end
 
+    def release(self, plan: RunnerPlan, state: str) -> None:  # noqa: ARG002 - the kernel has nothing of ours
+        """Nothing to do."""
+        self._child.finish()
+
     def stop(self, release: bool) -> None:
         """Leave: first the trackers and checks, then, when the others have said their last, what is to be told."""
         self._scripts.close()

@@ -15,12 +15,14 @@ from typing import Any, Final
 
 from fastha import __version__
 from fastha.config.diagnostics import Severity
-from fastha.model.plan import Command, Plan, PlaneChoice
+from fastha.model import codec
+from fastha.model.plan import CheckerPlan, Command, Plan, PlaneChoice, VrrpPlan
 from fastha.model.snapshot import Snapshot
 from fastha.model.units import Ns, S
-from fastha.process import configure, orphans
+from fastha.process import configure, heldjournal, orphans
 from fastha.process.channel import pair
-from fastha.process.children import PERMANENT, ChildProcess
+from fastha.process.child import REFUSED
+from fastha.process.children import ChildProcess
 from fastha.process.control import ControlSocket
 from fastha.process.dumps import Dumps, What
 from fastha.process.join import SnapshotJoin, joined
@@ -30,7 +32,7 @@ from fastha.process.parts import CHILDREN, parts_of
 from fastha.process.place import Place
 from fastha.process.program import FASTHA, Program
 from fastha.process.reloadtime import ReloadTime
-from fastha.process.resume import resumable
+from fastha.process.resume import resumable, silent
 from fastha.system import procs
 from fastha.system.log import Log
 from fastha.system.pidfile import HeldError, PidFile
@@ -44,6 +46,8 @@ _RELOAD_PATIENCE: Final = 120.0
 """Seconds a child may take to answer a reload before it is reported as unfinished."""
 _RETIRE_PATIENCE: Final = 5.0
 _RUNNER_PATIENCE: Final = 5.0
+_JOURNALS: Final = {"vrrp": (heldjournal.NAME, VrrpPlan()), "checker": ("lvs.journal", CheckerPlan())}
+"""Child -> its journal in the run directory, and a Plan that wants nothing."""
 DUMPS: Final = {
     signal.SIGUSR1: What.DATA,
     signal.SIGUSR2: What.STATS,
@@ -109,6 +113,9 @@ class Supervisor:
         self._join = SnapshotJoin()
         self._dumps = Dumps(self._ask_children, lambda: self._plan, self.log)
         self._reload_time = ReloadTime(self.log)
+        self._released_at = -1
+        """The count of restarts of the vrrp process at which what it held was last released."""
+        self._releasing: asyncio.Task[bool] | None = None
         self._old_runner: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._reload_wanted = False
@@ -240,8 +247,17 @@ class Supervisor:
             self.log("warning", "nothing to do: the configuration has no vrrp_instance and no virtual_server")
             self._notifier.ready("nothing to do")
         self._wanted = set(parts)
+        await self._release_unneeded()
         for name, part in parts.items():
             self._children[name].start(part, resume if name == "vrrp" else ())
+
+    async def _release_unneeded(self) -> None:
+        """Journals of processes that this configuration has no need of: what they name is in the kernel still."""
+        for name, (journal, nothing) in _JOURNALS.items():
+            if name not in self._wanted and journal in os.listdir(self._place.run_dir):
+                child = self._children[name]
+                child.plan, child.left = codec.encode(nothing), True
+                await child.stop(True, self._plan.supervisor.child_wait_time / S)
 
     async def _open_control(self) -> None:
         path = os.path.join(self._place.run_dir, "control.sock")
@@ -296,6 +312,7 @@ class Supervisor:
                     child.excuse()
                 child.watch(serial, patience)
             before = now
+            self._release_if_silent()
             if self._reload_time.due(time.time()):
                 self.log("notice", f"reloading {self._options.config} (the time in reload_time_file has come)")
                 self._reload_soon()
@@ -305,6 +322,18 @@ class Supervisor:
             if period is not None and now - manager_told >= period - _TICK:
                 manager_told = now
                 self._notifier.alive()
+
+    def _release_if_silent(self) -> None:
+        """A vrrp process that dies again and again: once others must have become master its addresses go, and with them
+        what may be resumed. Once for each of its deaths."""
+        vrrp = self._children["vrrp"]
+        if vrrp.state != "waiting" or self._released_at == vrrp.restarts or self._ending.is_set():
+            return
+        if silent(self._states, vrrp.heard_at, time.monotonic_ns()):
+            self._released_at = vrrp.restarts
+            self.log("error", "no vrrp process for longer than a silent master is believed: releasing its addresses")
+            patience = self._plan.supervisor.child_wait_time / S
+            self._releasing = self._loop.create_task(vrrp.release("FAULT", patience))
 
     def _reap_strangers(self) -> None:
         """As process 1 of a container we inherit what scripts leave behind, and nobody else would take its end."""
@@ -364,14 +393,14 @@ class Supervisor:
             procs.end_scripts(child.last_pid)
         if self._ending.is_set():
             return
-        if exit_code in PERMANENT:
-            self.log("error", f"{child.name} ended for good (exit {exit_code}): stopping")
-            self.end(exit_code)
+        if exit_code is not None and exit_code > REFUSED:
+            self.log("error", f"{child.name} cannot run here: stopping")
+            self.end(exit_code - REFUSED)
         elif not self._options.respawn:
             self.log("error", f"{child.name} ended and is not to be started again: stopping")
             self.end(1)
         elif child.name == "vrrp" and exit_code != 0:
-            child.restart(lambda: resumable(self._states, child.ended_at, time.monotonic_ns()))
+            child.restart(lambda: resumable(self._states, child.heard_at, time.monotonic_ns()))
         else:
             child.restart(tuple)
 
@@ -379,7 +408,9 @@ class Supervisor:
         wanted = [
             child for child in self._children.values() if child.state not in ("not needed", "stopped", "stopping")
         ]
-        if self._ready_told or any(child.state != "running" for child in wanted):
+        if self._ready_told or self._ending.is_set() or not wanted:
+            return
+        if any(child.state != "running" for child in wanted):
             return
         self._ready_told = True
         if self._options.dump:
@@ -476,7 +507,7 @@ class Supervisor:
             if part is None:
                 if child.state not in ("not needed", "stopped"):
                     leaving.append(child.stop(True, self._plan.supervisor.child_wait_time / S))
-            elif child.state == "waiting":
+            elif child.state in {"waiting", "releasing"}:
                 child.plan = part
             elif not child.alive:
                 child.start(part)

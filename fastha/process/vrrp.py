@@ -115,8 +115,32 @@ class VrrpWork:
     def stop(self, release: bool) -> None:
         self._released = release
         if release:
+            self._say_released(self.core.plan, "stopped")
             self.machine.holdings.want(STATIC, False)
         self._turn([events.Shutdown(release)])
+
+    def _say_released(self, plan: VrrpPlan, why: str) -> None:
+        """What goes out of the kernel, in one line."""
+        addresses = self.machine.addresses_present(static=why == "stopped")
+        self._child.log("notice", f"{why}: {len(plan.instances)} instances release {addresses} addresses")
+
+    def release(self, plan: VrrpPlan, state: str) -> None:
+        """After a process that died. `STOP`: everything goes; `FAULT`: what virtual routers hold, as nobody speaks for
+        them. The advert engine has no part in this: it may be what the other died of."""
+        self.machine = Machine(self._loop, self._child.run_dir, self._complain, lambda _: None)
+        self.machine.start(plan, dict(enumerate(plan.instances)))
+        self._say_released(plan, "stopped" if state == "STOP" else "nobody speaks for them")
+        holdings = self.machine.holdings
+        for holder in (*range(len(plan.instances)), *((STATIC,) if state == "STOP" else ())):
+            holdings.want(holder, False)
+        self._complain(holdings.commit())
+        for one in plan.instances:
+            self._tells.append(actions.Tell("INSTANCE", one.name, state, one.priority))
+        self._tells += [actions.Tell("GROUP", group.name, state, 0) for group in plan.sync_groups]
+        self._send_tells()
+        self._child.report(messages.States({one.name: state for one in plan.instances}))
+        self.machine.close(release=state == "STOP")
+        self._child.finish()
 
     def _end(self) -> None:
         """The core has said its last word, and it has been done."""
@@ -306,11 +330,7 @@ class VrrpWork:
         """Notifications to the runner; states, of which a successor may resume, to the supervisor."""
         if not self._tells:
             return
-        tells, self._tells = self._tells, []
-        for one in tells:
-            subject, body = ("", "") if one.only_fifo else self._mails.compose(one.kind, one.name, one.state)
-            told = messages.Tell(one.kind, one.name, one.state, one.priority, subject, body, one.only_fifo)
-            self._child.send("runner", told)
+        self._send_tells()
         states = self.core.states()
         changed = {name: state for name, state in states.items() if self._states.get(name) != state}
         if changed:
@@ -318,6 +338,13 @@ class VrrpWork:
             down = self.core.master_down_intervals()
             self._child.report(messages.States(changed, {name: down[name] for name in changed}))
         self._states = states
+
+    def _send_tells(self) -> None:
+        tells, self._tells = self._tells, []
+        for one in tells:
+            subject, body = ("", "") if one.only_fifo else self._mails.compose(one.kind, one.name, one.state)
+            told = messages.Tell(one.kind, one.name, one.state, one.priority, subject, body, one.only_fifo)
+            self._child.send("runner", told)
 
     def _set_timer(self, deadline: Ns | None, now: Ns) -> None:
         """Wake for the core's agenda; the loop counts whole milliseconds, so up to one too late."""

@@ -113,7 +113,12 @@ class Network:
         self._ask.close()
 
     def has(self, interface: str, address: Address, prefixlen: int) -> bool:
-        return (address, prefixlen) in self.addresses.get(self.indexes.get(interface, 0), {})
+        return self.protocol(interface, address, prefixlen) is not None
+
+    def protocol(self, interface: str, address: Address, prefixlen: int) -> int | None:
+        """Who has set this address, by its protocol number (0: not tagged); None: it is not there."""
+        present = self.addresses.get(self.indexes.get(interface, 0), {}).get((address, prefixlen))
+        return None if present is None else present.protocol
 
     def watch(self, sources: frozenset[tuple[str, Address]]) -> None:
         """These are the configured sources to be watched from now on; `described` tells about them."""

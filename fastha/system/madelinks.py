@@ -104,6 +104,14 @@ class MadeLinks:
                 problems.append(f"cannot make interface {link.name} on {link.base}: {error.strerror}")
         return (changes + self._network.read() if touched else changes), problems
 
+    def adopt(self, links: Iterable[MadeLink]) -> None:
+        """What a process before us made, and is there, is ours: the next `want` removes it if it is not wanted."""
+        for link in links:
+            there = self._network.interfaces.get(self._network.indexes.get(link.name, 0))
+            base = self._network.interfaces.get(self._network.indexes.get(link.base, 0))
+            if there is not None and base is not None and _same(there, link, base):
+                self._ours[link.name] = link
+
     def release(self) -> list[str]:
         """Remove all, and put the settings back."""
         problems = [problem for name in self._ours for problem in self._remove(name)]

@@ -8,10 +8,10 @@ STATES = States({"a": "MASTER", "b": "BACKUP", "c": "MASTER"}, {"a": 3 * S, "b":
 
 
 def test_masters_less_than_their_master_down_time_ago():
-    assert resumable(STATES, ended=0, now=100 * MS) == ("a", "c")
-    assert resumable(STATES, ended=0, now=S) == ("a",), "and the start itself takes half a second"
-    assert resumable(STATES, ended=0, now=3 * S) == ()
-    assert resumable(States({"x": "MASTER"}), ended=0, now=0) == (), "without a known time nothing is resumed"
+    assert resumable(STATES, heard=0, now=100 * MS) == ("a", "c")
+    assert resumable(STATES, heard=0, now=S) == ("a",), "and the start itself takes half a second"
+    assert resumable(STATES, heard=0, now=3 * S) == ()
+    assert resumable(States({"x": "MASTER"}), heard=0, now=0) == (), "without a known time nothing is resumed"
 
 
 def test_the_note_is_taken_once(tmp_path):

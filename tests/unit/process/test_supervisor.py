@@ -223,6 +223,7 @@ def test_a_refusal_at_the_start_ends_the_daemon_and_says_why(daemon):
     daemon.tell("checker", "refuse")
     process = daemon.start()
     assert process.wait(15) == 1
+    assert "running: " not in daemon.text()
     assert "checker: the kernel has no such thing" in daemon.text()
     assert daemon.events("vrrp")[-1] == "stop release=True"
 
@@ -463,3 +464,60 @@ def test_service_manager_hears_ready_reloading_stopping(daemon, monkeypatch):
         process.send_signal(signal.SIGTERM)
         assert manager.recv(1000) == b"STOPPING=1"
         process.wait(10)
+
+
+def test_what_a_child_in_back_off_has_left_is_released_at_the_end(daemon):
+    process = daemon.up()
+    for child in ("vrrp", "checker"):
+        daemon.tell(child, "crash")
+        os.kill(daemon.pid(child), signal.SIGKILL)
+    poll(lambda: daemon.text().count("starting it again in 1 s") == 2, "back-off of both")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    for child in ("vrrp", "checker"):
+        assert daemon.events(child)[-1] == "release STOP"
+        assert f"{child}: releasing what its last process left" in daemon.text()
+    assert any("state='STOP'" in line for line in daemon.events("runner")), "and it is told"
+
+
+def test_a_child_killed_because_it_will_not_leave_is_released_too(daemon):
+    process = daemon.up()
+    daemon.tell("vrrp", "stay")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert daemon.events("vrrp")[-3:] == ["stop release=True", "born", "release STOP"]
+
+
+def test_when_nobody_speaks_for_a_master_its_addresses_are_released_once(daemon, monkeypatch):
+    monkeypatch.setenv("FAKE_MASTER_DOWN", "2.5")
+    daemon.up()
+    daemon.tell("vrrp", "crash")
+    os.kill(daemon.pid("vrrp"), signal.SIGKILL)
+    poll(lambda: "release FAULT" in daemon.events("vrrp"), "the release")
+    assert any("state='FAULT'" in line for line in daemon.events("runner"))
+    assert "no vrrp process for longer than a silent master is believed" in daemon.text()
+    state = next(each for each in daemon.snapshot().processes if each.name == "vrrp")
+    assert 0 < state.down_since_wall < time.time() - 2
+    (daemon.run_dir / "vrrp.crash").unlink()
+    poll(lambda: daemon.events("vrrp")[-1].startswith(("start resume=", "linked")), "it comes back", 15)
+    assert daemon.events("vrrp").count("release FAULT") == 1
+    assert "start resume=VI_1" not in daemon.events("vrrp"), "nothing is resumed"
+    poll(lambda: daemon.snapshot().processes[0].down_since_wall == 0, "it works again")
+
+
+def test_a_master_that_hung_is_not_resumed(daemon, monkeypatch):
+    monkeypatch.setenv("FAKE_MASTER_DOWN", "1.2")
+    daemon.up()
+    flag = daemon.tell("vrrp", "sick")
+    poll(lambda: "no sign of life" in daemon.text(), "the watchdog")
+    flag.unlink()
+    poll(lambda: daemon.events("vrrp").count("start resume=") == 2, "a second start that resumes nothing either")
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_an_accident_at_the_start_does_not_end_the_daemon(daemon, code):
+    daemon.tell("checker", "crash").write_text(str(code))
+    process = daemon.start()
+    poll(lambda: "starting it again in 1 s" in daemon.text(), "back-off")
+    assert process.poll() is None
+    assert f"ended (exit {code})" in daemon.text()

@@ -28,11 +28,13 @@ class FakeWork:
         if self.told("refuse"):
             raise Refused("the kernel has no such thing", 1)
         if self.told("crash"):
-            os._exit(7)
+            with open(os.path.join(self.child.run_dir, f"{self.child.name}.crash"), encoding="utf-8") as file:
+                os._exit(int(file.read() or "7"))
         self.journal(f"start resume={','.join(sorted(resume))}")
         self.child.log("info", "hello")
         if self.child.name == "vrrp":
-            self.child.report(States({"VI_1": "MASTER", "VI_2": "BACKUP"}, {"VI_1": 60_000_000_000, "VI_2": 1}))
+            down = int(float(os.environ.get("FAKE_MASTER_DOWN", "60")) * 1e9)
+            self.child.report(States({"VI_1": "MASTER", "VI_2": "BACKUP"}, {"VI_1": down, "VI_2": 1}))
             self.child.send("runner", Tell("INSTANCE", "VI_1", "MASTER", 100))
 
     def reload(self, plan: Any) -> None:
@@ -61,6 +63,13 @@ class FakeWork:
             "checker": CheckerSnapshot(plane="none"),
             "runner": RunnerSnapshot(files={"maintenance": 3}),
         }[self.child.name]
+
+    def release(self, plan: Any, state: str) -> None:
+        self.journal(f"release {state}")
+        if self.child.name == "vrrp":
+            self.child.report(States({"VI_1": state}))
+            self.child.send("runner", Tell("INSTANCE", "VI_1", state, 100))
+        self.child.finish()
 
     def stop(self, release: bool) -> None:
         self.journal(f"stop release={release}")
