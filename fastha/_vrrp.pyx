@@ -30,12 +30,12 @@ from fastha.vrrp.orders import SendFailed
 
 cimport cython
 from advert cimport (
-    AH_SIZE, after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t, instance_t,
-    order_t, packets_of, packet_t, peers_of, socket_t, BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE,
+    AH_SIZE, after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t,
+    instance_t, order_t, packets_of, packet_t, peers_of, socket_t, BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE,
     COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND, COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND,
     COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE,
-    EVENT_OVERSLEPT, HEAD_SIZE, HEARTBEAT, KEY_SIZE, LATENESS_BOUNDS, PROTOCOL, RECEIVE_FAILED, RECEIVE_SIZE, SHORTEST, SHORTEST_INTERVAL, TIMER_DATA,
-    TURNS, WAKE_DATA
+    EVENT_OVERSLEPT, HEAD_SIZE, HEARTBEAT, KEY_SIZE, LATENESS_BOUNDS, PROTOCOL, RECEIVE_FAILED, RECEIVE_SIZE,
+    SHORTEST, SHORTEST_INTERVAL, TIMER_DATA, TURNS, WAKE_DATA
 )
 from advert_io cimport dissect, flush, send_frames, send_packets
 from advert_rules cimport fire, forget, hear, overflowed, resume, take_binding, take_order, was_away

@@ -1,9 +1,9 @@
 # Datagrams of the advert engine: what the kernel says beside one that arrived, and batches of those that leave.
 
 from advert cimport (
-    BATCH, CONTROL_SIZE, FRAMES, FRAMES_A_TURN, FRAMES_FAILED, HEAD_SIZE, IP_SIZE, PROTOCOL, SEAL_AH,
-    SEAL_HMAC, SEND_FAILED, SENT, TOO_SHORT, TRAILER_SIZE, TRUNCATED, after, batch_t, binding_t, copy_of, count, datagram_t, engine_t, frame_t, frames_t, instance_t, order_t,
-    packet_t, packets_of, sending, socket_t
+    BATCH, CONTROL_SIZE, FRAMES, FRAMES_A_TURN, FRAMES_FAILED, HEAD_SIZE, IP_SIZE, PROTOCOL, SEAL_AH, SEAL_HMAC,
+    SEND_FAILED, SENT, TOO_SHORT, TRAILER_SIZE, TRUNCATED, after, batch_t, binding_t, copy_of, count, datagram_t,
+    engine_t, frame_t, frames_t, instance_t, order_t, packet_t, packets_of, sending, socket_t
 )
 from advert_seal cimport AH_PROTOCOL, following, make_authentication, make_trailer, wall_of
 from atomic cimport fh_count
