@@ -79,7 +79,7 @@ def say(console: Console, text: str) -> None:
 async def live(lab: Lab, console: Console) -> None:
     with Live(console=console, auto_refresh=False, screen=False) as screen:
         while True:
-            screen.update(view.screen(lab, await lab.look()), refresh=True)
+            screen.update(view.Screen(lab, await lab.look()), refresh=True)
             await asyncio.sleep(REFRESH)
 
 

@@ -1,9 +1,12 @@
 """How the lab looks: a live table on a terminal, lines elsewhere."""
 
+import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -66,23 +69,34 @@ def service_of(view: View, director: str | None, name: str) -> VirtualServerSnap
     return next((vs for vs in snapshot.checker.virtual_servers if vs.name == name), None)
 
 
-def directors_table(lab: Lab, view: View) -> Table:
-    table = Table(title=f"{lab.example.name}: who holds which address", title_justify="left", expand=True)
-    table.add_column("instance", width=NAMES)
+def table_of(title: str, first: str, *, roomy: bool) -> Table:
+    """A table with its first column: with a frame and a heading, or in as few lines as it can be."""
+    if not roomy:
+        table = Table(box=None, expand=True, pad_edge=False, header_style="bold underline")
+        table.add_column(first, no_wrap=True, max_width=NAMES)
+        return table
+    table = Table(title=title, title_justify="left", expand=True)
+    table.add_column(first, width=NAMES)
+    return table
+
+
+def directors_table(lab: Lab, view: View, *, roomy: bool) -> Table:
+    table = table_of(f"{lab.example.name}: who holds which address", "instance", roomy=roomy)
     table.add_column("address", width=15)
     for director in DIRECTORS:
-        table.add_column(director, ratio=1)
+        table.add_column(director, ratio=1, no_wrap=not roomy)
     for instance in lab.example.instances:
         cells = []
         for director in DIRECTORS:
             state = state_of(lab, view, director, instance.name)
-            cells.append(Text(state, STYLES.get(state, "")) + Text(detail(view, director, instance.name), "dim"))
+            told = detail(view, director, instance.name, roomy=roomy)
+            cells.append(Text(state, STYLES.get(state, "")) + Text(told, "dim"))
         table.add_row(instance.name, ", ".join(a.address for a in instance.addresses), *cells)
     return table
 
 
-def detail(view: View, director: str, instance: str) -> str:
-    """Priority, time and reason of an instance, if its daemon tells."""
+def detail(view: View, director: str, instance: str, *, roomy: bool) -> str:
+    """Priority, time and (where there is room) reason of an instance, if its daemon tells."""
     snapshot = view.snapshots.get(director)
     found = (
         next((i for i in snapshot.vrrp.instances if i.name == instance), None) if snapshot and snapshot.vrrp else None
@@ -90,32 +104,33 @@ def detail(view: View, director: str, instance: str) -> str:
     if found is None or snapshot is None:
         return ""
     since = max(0, int(snapshot.wall - found.since_wall))
+    if not roomy:
+        return f" {found.effective_priority}, for {since} s"
     return f" priority {found.effective_priority}, for {since} s ({found.reason})"
 
 
-def pools_table(lab: Lab, view: View) -> Table:
-    table = Table(title="pools", title_justify="left", expand=True)
-    table.add_column("service", width=NAMES)
+def pools_table(lab: Lab, view: View, *, roomy: bool) -> Table:
+    table = table_of("pools", "service", roomy=roomy)
     for director in DIRECTORS:
-        table.add_column(director, ratio=1)
+        table.add_column(f"pool of {director}", ratio=1)
     for vs in lab.example.services:
         cells = []
         for director in DIRECTORS:
             service = service_of(view, director, vs.name)
             servers = service.real_servers if service else ()
             texts = [Text(server_text(rs), "" if in_pool(rs) else STYLES["FAULT"]) for rs in servers]
-            cells.append(Text("\n").join(texts) if texts else Text("-", "dim"))
+            cells.append(Text("\n" if roomy else ", ").join(texts) if texts else Text("-", "dim"))
         table.add_row(vs.name, *cells)
     return table
 
 
-def traffic_table(lab: Lab) -> Table:
+def traffic_table(lab: Lab, *, roomy: bool) -> Table:
     now = time.monotonic_ns()
-    table = Table(title=f"requests, {lab.rate:g} a second", title_justify="left", expand=True)
-    table.add_column("target", width=NAMES)
-    table.add_column("answered by", ratio=1)
+    requests = f"requests, {lab.rate:g} a second"
+    table = table_of(requests, "target", roomy=roomy)
+    table.add_column("answered by" if roomy else requests, ratio=2)
     table.add_column("failed", ratio=1)
-    for name in ("longest gap", "since the last act"):
+    for name in ("longest gap", "since the last act" if roomy else "since act"):
         table.add_column(name, justify="right")
     for target in lab.example.targets():
         whole, marked = lab.traffic.whole.get(target.label), lab.traffic.marked.get(target.label)
@@ -129,16 +144,38 @@ def traffic_table(lab: Lab) -> Table:
     return table
 
 
-def screen(lab: Lab, view: View) -> RenderableType:
-    """The whole display of one moment."""
-    keys = "  ".join(f"[{key}] {act}" for key, act in KEYS.items() if act in lab.acts)
-    parts: list[RenderableType] = [directors_table(lab, view)]
-    if lab.example.services:
-        parts.append(pools_table(lab, view))
-    parts.append(traffic_table(lab))
-    parts.append(Text(" | ".join(lab.told[-3:]) or lab.example.name))
-    parts.append(Text(f"{keys}  [q] quit", "bold"))
-    return Group(*parts)
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The whole display of one moment, in the roomiest shape that fits the terminal. The keys are always there; of
+    what does not fit even then the pools go first, and what is left is cut at its end."""
+
+    lab: Lab
+    view: View
+
+    def _shapes(self) -> Iterator[RenderableType]:
+        for roomy, pools in ((True, True), (False, True), (False, False)):
+            parts: list[RenderableType] = [directors_table(self.lab, self.view, roomy=roomy)]
+            if self.lab.example.services and pools:
+                parts.append(pools_table(self.lab, self.view, roomy=roomy))
+            parts.append(traffic_table(self.lab, roomy=roomy))
+            told = self.lab.told[-3:] if roomy else self.lab.told[-1:]
+            parts.append(Text(" | ".join(told) or self.lab.example.name))
+            yield Group(*parts)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        keys = [f"[{key}]\0{act}" for key, act in KEYS.items() if act in self.lab.acts]
+        # rich would break lines between a key and its word
+        wrapped = textwrap.wrap("  ".join([*keys, "[q]\0quit"]), options.max_width)
+        foot = console.render_lines(Text("\n".join(wrapped).replace("\0", " "), "bold"), options, pad=False)
+        room = max(0, console.size.height - len(foot))
+        body: list[list[Segment]] = []
+        for shape in self._shapes():
+            body = console.render_lines(shape, options, pad=False)
+            if len(body) <= room:
+                break
+        for line in (*body[:room], *foot):
+            yield from line
+            yield Segment.line()
 
 
 def lines(lab: Lab, view: View) -> Iterator[str]:
