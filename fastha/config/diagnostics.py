@@ -49,6 +49,9 @@ class Diagnostic:
     included_from: str = ""
     """`file:line`, ... of the includes that led here, the nearest first."""
     exit_code: Exit = Exit.ERRORS
+    advice: bool = False
+    """All that was written is in force; it is probably not what is meant. It counts in a test of the file, and stops no
+    reload."""
 
     @property
     def where(self) -> str:
@@ -94,9 +97,10 @@ class Report:
         *,
         suggestion: str = "",
         exit_code: Exit = Exit.ERRORS,
+        advice: bool = False,
     ) -> None:
         """Something keepalived reports too. `word` is the index of the word in the line that is meant."""
-        self._add(Severity.ERROR, message, (line, word), suggestion=suggestion, exit_code=exit_code)
+        self._add(Severity.ERROR, message, (line, word), suggestion=suggestion, exit_code=exit_code, advice=advice)
 
     def note(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
         """Worth saying, but no reason to fail a test of the file."""
@@ -110,6 +114,7 @@ class Report:
         *,
         suggestion: str,
         exit_code: Exit,
+        advice: bool = False,
     ) -> None:
         line, word = place
         order = NOWHERE if line is None else line.order
@@ -120,7 +125,9 @@ class Report:
             self._left_out[severity, exit_code] += 1
             return
         self._said.add(said)
-        found = Diagnostic(severity=severity, message=message, suggestion=suggestion, exit_code=exit_code)
+        found = Diagnostic(
+            severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, advice=advice
+        )
         if line is not None:
             column, width = line.locate(word)
             found = replace(

@@ -42,7 +42,7 @@ from fastha.process.messages import (
 )
 from fastha.process.outbox import Outbox, merge_states
 from fastha.process.resume import leave_states
-from fastha.system.log import Limiter, Syslog
+from fastha.system.log import Limiter, Syslog, write_if_ready
 from fastha.system.memfd import read_sealed, write_sealed
 from fastha.system.proctitle import set_comm
 
@@ -343,6 +343,7 @@ class Child(Generic[P]):
             self._control.send(LogLine(level, text, time.time()))
         elif self._syslog is not None:
             self._syslog.send(self._ident, os.getpid(), level, text, time.time())
+            write_if_ready(self._ident, os.getpid(), level, text)
 
     def _tell_held(self) -> None:
         self.loop.call_later(_LIMIT_TICK, self._tell_held)

@@ -29,16 +29,20 @@ def refusal(read: Read, accepted: set[str]) -> str:
     """Why a reload must not take this reading; `` when it may.
 
     A file with errors is refused, unless these are the errors the running configuration was accepted with: a file that
-    was good enough to start with can also be reloaded.
+    was good enough to start with can also be reloaded. Advice never counts.
     """
+    counting = [each for each in read.diagnostics if each.severity is Severity.ERROR and not each.advice]
     if read.plan is None:
-        found = [each for each in read.diagnostics if each.severity is Severity.ERROR]
-        return found[0].message if found else "the configuration cannot be read"
-    new = [each for each in read.diagnostics if each.severity is Severity.ERROR and each.message not in accepted]
-    if not new:
+        return _said(counting) or "the configuration cannot be read"
+    return _said([each for each in counting if each.message not in accepted])
+
+
+def _said(findings: list[Diagnostic]) -> str:
+    """The first of them with its place, and how many more there are."""
+    if not findings:
         return ""
-    more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-    return f"{new[0].where}: {new[0].message}{more}" if new[0].where else f"{new[0].message}{more}"
+    first, more = findings[0], f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{first.where}: {first.message}{more}" if first.where else f"{first.message}{more}"
 
 
 def unchangeable(old: SupervisorPlan, new: SupervisorPlan) -> list[str]:

@@ -20,6 +20,7 @@ from fastha.model.plan import CheckerPlan, Command, Plan, PlaneChoice, VrrpPlan
 from fastha.model.snapshot import Snapshot
 from fastha.model.units import Ns, S
 from fastha.process import configure, heldjournal, orphans
+from fastha.process.changes import changes
 from fastha.process.channel import pair
 from fastha.process.child import REFUSED
 from fastha.process.children import ChildProcess
@@ -461,7 +462,10 @@ class Supervisor:
             instance=old.instance,
             use_pid_dir=old.use_pid_dir,
         )
-        self._adopt(replace(read.plan, supervisor=settings), read)
+        plan = replace(read.plan, supervisor=settings)
+        for line in changes(self._plan, plan) or ["no instance, virtual server or script is otherwise than before"]:
+            self.log("notice", f"reload: {line}")
+        self._adopt(plan, read)
         return await self._go_over(self._parts(self._plan))
 
     @contextmanager

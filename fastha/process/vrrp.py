@@ -95,7 +95,9 @@ class VrrpWork:
         self.engine.start()
         self.sockets = AdvertSockets(self.engine, self.machine.index_of)
         self._enter_realtime(plan)
-        self._turn([*self.machine.start(plan, self._plans()), events.Start(resume)])
+        described = self.machine.start(plan, self._plans())
+        self.engine.renew(clock.monotonic())  # who is resumed speaks before the first turn is over
+        self._turn([*described, events.Start(resume)])
         self._loop.add_reader(self.engine.fileno(), self._engine_speaks)
         self._loop.add_reader(self.machine.network.fileno(), self._kernel_speaks)
         self._loop.add_reader(self.machine.holdings.watch.fileno(), self._routes_speak)

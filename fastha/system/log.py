@@ -1,6 +1,7 @@
 """The log: rate limits per cause, and writing to the console and to syslog without ever waiting for either."""
 
 import os
+import select
 import socket
 import sys
 import threading
@@ -133,6 +134,23 @@ class Log:
 def _dated(ident: str, pid: int, level: str, line: str, wall: float) -> str:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
     return f"{stamp}.{int(wall * 1000) % 1000:03d} {ident}[{pid}] {level}: {line}\n"
+
+
+def write_if_ready(ident: str, pid: int, level: str, text: str, fd: int = 2) -> bool:
+    """A line to the standard error output (or `fd`), whoever gave it to us, if that takes it at once: a pipe that says
+    it is ready has room for PIPE_BUF bytes. Whether it was written; never waits."""
+    line = _dated(ident, pid, level, " | ".join(text.splitlines()), time.time()).encode(errors="backslashreplace")
+    if len(line) > select.PIPE_BUF:
+        line = line[: select.PIPE_BUF - 1] + b"\n"
+    try:
+        ready = select.poll()
+        ready.register(fd, select.POLLOUT)
+        if not any(what & select.POLLOUT for _, what in ready.poll(0)):
+            return False
+        os.write(fd, line)
+    except OSError:
+        return False
+    return True
 
 
 class Syslog:

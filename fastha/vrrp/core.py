@@ -12,7 +12,7 @@ The two timers of the protocol run in the engine (`orders`); the core's own agen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastha.model.snapshot import GroupSnapshot, InstanceSnapshot, VrrpSnapshot
 from fastha.model.units import S, seconds_text
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from fastha.vrrp.group import Group
     from fastha.vrrp.orders import Endpoint
     from fastha.vrrp.timers import Key
+
+
+START_UP: Final = 3 * S
+"""So long after the start it is no news that the core was busy with it."""
 
 
 class Core:
@@ -170,7 +174,8 @@ class Core:
         if instance.patience and now - event.at > instance.patience:
             self._step_down(instance, now)
             return
-        instance.log("warning", "adverts had stopped because the core was away; speaking again")
+        begins = self.started_at is not None and now - self.started_at < START_UP
+        instance.log("info" if begins else "warning", "adverts had stopped because the core was away; speaking again")
         instance.speak(now)
         instance.announce(now)
 
@@ -357,7 +362,7 @@ class Core:
             effective_priority=i.effective,
             priority_terms=i.assessment.terms,
             master_address=i.master_address,
-            master_priority=i.master_priority,
+            master_priority=i.effective if i.state is State.MASTER else i.master_priority,
             adver_int=i.plan.adver_int,
             master_adver_int=i.master_adver_int,
             addresses=tuple(f"{a.address}/{a.prefixlen} dev {a.dev}" for a in _all_addresses(i)),

@@ -315,6 +315,9 @@ def test_reload_follows_the_file_and_survives_a_broken_one(master: Daemon) -> No
     master.process.send_signal(signal.SIGHUP)
     os.kill(master.supervisor(), signal.SIGHUP)
     until(lambda: master.priority() == 120, "the new priority", 15)
+    found = master.instance()
+    assert found is not None
+    assert found.master_priority == 120
     good = master.config.read_text()
     for broken in (good.replace("virtual_router_id 51", "virtual_router_id 999"), good.replace("eth0", "eth7"), None):
         if broken is None:
@@ -356,3 +359,62 @@ def test_events_survive_the_runner(segment: Segment, tmp_path: Path) -> None:
     assert runner is not None
     os.kill(runner, signal.SIGKILL)
     until(lambda: daemon.notified()[1:] == ["INSTANCE VI_1 MASTER 100"], "the second event", 10)
+
+
+def test_a_vrrp_process_that_dies_again_and_again_leaves_no_address(master: Daemon) -> None:
+    killed: set[int] = set()
+
+    def kill() -> bool:
+        pid = master.pid("vrrp")
+        if pid is not None and "releasing its addresses" not in master.log():
+            killed.add(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not master.node.has(VIP)
+
+    until(kill, "the address to go", 30)
+    assert len(killed) > 2
+    until(lambda: master.notified()[-1] == "INSTANCE VI_1 FAULT 100", "the word of it", 5)
+    snapshot = master.status()
+    assert snapshot is not None
+    assert snapshot.processes[0].down_since_wall > 0
+    assert "1 instances release 1 addresses" in master.log()
+    until(lambda: master.state() == "MASTER", "the way back", 30)
+    assert "adverts had stopped" not in master.log()
+    assert master.node.has(VIP)
+
+
+def test_stopping_while_vrrp_is_in_back_off_removes_the_addresses(master: Daemon) -> None:
+    first = master.pid("vrrp")
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: master.pid("vrrp") not in {None, first}, "a second one")
+    second = master.pid("vrrp")
+    assert second is not None
+    os.kill(second, signal.SIGKILL)
+    until(lambda: "vrrp: starting it again in 1 s" in master.log(), "the back-off")
+    assert master.node.has(VIP)
+    master.process.send_signal(signal.SIGTERM)
+    assert master.process.wait(10) == 0
+    assert not master.node.has(VIP)
+    assert master.notified()[-1] == "INSTANCE VI_1 STOP 100"
+
+
+def test_what_the_file_has_no_longer_goes_after_everything_was_killed(master: Daemon) -> None:
+    for pid in (master.supervisor(), *(pid for pid in master.pids().values() if pid)):
+        os.kill(pid, signal.SIGKILL)
+    master.process.wait()
+    master.node.ip("addr", "add", "10.77.0.101/24", "dev", "eth0")
+    text = master.config.read_text()
+    master.config.write_text(text.replace(f"        {VIP}/24", "        10.77.0.102/24"))
+    master.up()
+    assert not master.node.has(VIP), "the journal names it"
+    assert master.node.has("10.77.0.101"), "nothing says that this is ours"
+    until(lambda: master.node.has("10.77.0.102"), "the new address", 15)
+    for pid in (master.supervisor(), *(pid for pid in master.pids().values() if pid)):
+        os.kill(pid, signal.SIGKILL)
+    master.process.wait()
+    start, end = text.index("vrrp_instance"), text.index("virtual_server")
+    master.config.write_text(text[:start] + text[end:])
+    master.start()
+    until(lambda: not master.node.has("10.77.0.102"), "no vrrp process is needed, and it goes all the same", 15)

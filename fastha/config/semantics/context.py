@@ -25,6 +25,10 @@ class Context:
     def error(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
         self.report.error(message, line, word, suggestion=suggestion)
 
+    def advise(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
+        """An error as keepalived counts, though all that was written is in force."""
+        self.report.error(message, line, word, suggestion=suggestion, advice=True)
+
     def refuse(self, message: str, line: Line | None = None, word: int = 0, *, suggestion: str = "") -> None:
         """An error after which keepalived does not run the configuration at all."""
         self.report.error(message, line, word, suggestion=suggestion)

@@ -100,7 +100,7 @@ def _membership(ctx: Context, nodes: list[Node]) -> dict[str, Node]:
         if not members:
             ctx.error(f"{what} has no members; it is removed", group.line, 1)
         elif members == 1:
-            ctx.error(f"{what} has only one member, which is probably not what is meant", group.line, 1)
+            ctx.advise(f"{what} has only one member, which is probably not what is meant", group.line, 1)
     return result
 
 

@@ -25,6 +25,7 @@ from fastha.model.plan import (
 from fastha.model.units import S
 from fastha.process.configure import errors, refusal, unchangeable
 from fastha.process.parts import parts_of
+from tests.config_machine import read
 
 
 def reading(*messages: str, plan: Plan | None = None, severity=Severity.ERROR):
@@ -46,8 +47,23 @@ def test_new_errors_are_refused_and_old_ones_are_not():
 
 
 def test_a_file_that_gives_no_plan_is_refused_whatever_it_says():
-    assert refusal(reading("cannot read f"), {"cannot read f"}) == "cannot read f"
+    assert refusal(reading("cannot read f"), {"cannot read f"}) == "f:3:1: cannot read f"
     assert refusal(reading(), set()) != ""
+
+
+def test_advice_stops_no_reload():
+    config = """vrrp_sync_group G {
+        group { VI_1 }
+    }
+    vrrp_instance VI_1 {
+        interface eth0
+        virtual_router_id 1
+        virtual_ipaddress { 10.0.0.1 }
+    }"""
+    found = read(config)
+    assert [each.message for each in found.diagnostics if each.advice], "a group of one is found"
+    assert found.plan is not None
+    assert refusal(found, set()) == ""
 
 
 def test_what_a_reload_does_not_follow():
