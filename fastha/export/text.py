@@ -1,9 +1,11 @@
 """The Snapshot for people, as tables of meaningful cells, and these as plain lines; `export.terminal` shows them with
 colours."""
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Final
 
 from fastha.model.net import host_port
@@ -23,6 +25,9 @@ from fastha.model.units import seconds_text
 GOOD: Final = "green"
 BAD: Final = "red"
 DULL: Final = "yellow"
+WIDTH: Final = 100
+"""Characters of a line where there is no terminal to say how many."""
+_GAP: Final = "  "
 _STATE_STYLE: Final = {"MASTER": GOOD, "FAULT": BAD, "running": GOOD, "waiting": BAD}
 
 
@@ -50,15 +55,24 @@ class Table:
 # --------------------------------------------------------------------------------------------- what
 
 
-def tables(snapshot: Snapshot) -> Iterator[Table]:
-    """Everything worth reading, in order."""
+def tables(snapshot: Snapshot, *, verbose: bool = False) -> Iterator[Table]:
+    """Everything worth reading, in order; with `verbose` the counters that are 0, too."""
     yield _head(snapshot)
     if snapshot.vrrp is not None:
         yield from _vrrp(snapshot.vrrp, snapshot.wall)
+        yield from _counters("counters of the advert engine", snapshot.vrrp.engine, verbose=verbose)
     if snapshot.checker is not None:
-        yield from _checker(snapshot.checker, snapshot.wall)
+        checker = snapshot.checker
+        yield from _checker(checker, snapshot.wall)
+        counters = {
+            name: value
+            for name, value in checker.counters.items()
+            if checker.plane != "none" or not name.startswith("plane_")
+        }
+        yield from _counters("counters of the checks and the plane", counters, verbose=verbose)
     if snapshot.runner is not None:
         yield from _runner(snapshot.runner, snapshot.wall)
+        yield from _counters("counters of the runner", snapshot.runner.counters, verbose=verbose)
 
 
 def _head(snapshot: Snapshot) -> Table:
@@ -68,6 +82,9 @@ def _head(snapshot: Snapshot) -> Table:
         table.notes.append(Cell(snapshot.config_note, BAD))
     answered = {"vrrp": snapshot.vrrp, "checker": snapshot.checker, "runner": snapshot.runner}
     for process in snapshot.processes:
+        if process.down_since_wall:
+            since = f"{_when(process.down_since_wall)} ({_ago(snapshot.wall, process.down_since_wall)})"
+            table.notes.append(Cell(f"no {process.name} process works since {since}", BAD))
         state = process.state
         if state == "running" and answered.get(process.name) is None:
             state = "running, does not answer"
@@ -108,7 +125,6 @@ def _vrrp(vrrp: VrrpSnapshot, now: float) -> Iterator[Table]:
     if vrrp.realtime:
         facts.notes.append(Cell(f"scheduling: {vrrp.realtime}"))
     facts.notes.append(Cell(f"adverts sent late by: {_histogram(vrrp.lateness)}"))
-    facts.notes.append(Cell(f"engine: {_counters(vrrp.engine)}"))
     yield facts
 
 
@@ -132,7 +148,7 @@ def _presence(instance: InstanceSnapshot) -> Cell:
 
 
 def _checker(checker: CheckerSnapshot, now: float) -> Iterator[Table]:
-    head = Table(f"virtual servers, in {checker.plane}")
+    head = Table(f"virtual servers, in {checker.plane}" if checker.plane != "none" else "virtual servers, only checked")
     if checker.plane_note:
         head.notes.append(Cell(checker.plane_note, DULL))
     head.notes += [Cell(f"refused by the kernel: {text}", BAD) for text in checker.refusals]
@@ -146,7 +162,6 @@ def _checker(checker: CheckerSnapshot, now: float) -> Iterator[Table]:
     if checker.foreign_services:
         head.notes.append(Cell(f"not ours, left alone: {', '.join(checker.foreign_services)}"))
     head.notes.append(Cell(f"checks started late by: {_histogram(checker.lateness)}"))
-    head.notes.append(Cell(f"counters: {_counters(checker.counters)}"))
     yield head
     for service in checker.virtual_servers:
         yield _service(service, now)
@@ -237,11 +252,11 @@ def _runner(runner: RunnerSnapshot, now: float) -> Iterator[Table]:
                 seconds_text(script.lateness),
             )
         yield table
-    facts = Table("runner")
     if runner.files:
-        facts.notes.append(Cell(f"files: {_counters(runner.files)}"))
-    facts.notes.append(Cell(f"counters: {_counters(runner.counters)}"))
-    yield facts
+        files = Table("tracked files", ("file", "value"))
+        for name, value in runner.files.items():
+            files.add(name, str(value))
+        yield files
 
 
 # --------------------------------------------------------------------------------------------- words
@@ -262,9 +277,19 @@ def _ago(now: float, wall: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
-def _counters(counters: dict[str, int]) -> str:
-    shown = [f"{name} {value}" for name, value in counters.items() if value]
-    return ", ".join(shown) or "nothing yet"
+def _counters(title: str, counters: dict[str, int], *, verbose: bool) -> Iterator[Table]:
+    """Names and values, column by column; no table when there is nothing to show."""
+    shown = [(name, str(value)) for name, value in counters.items() if value or verbose]
+    if not shown:
+        return
+    wide = max(len(name) + len(value) for name, value in shown) + 2 * len(_GAP)
+    columns = max(1, min(3, len(shown), (WIDTH - len(_GAP)) // wide))
+    height = -(-len(shown) // columns)
+    table = Table(title, ("counter", "value") * columns)
+    for row in range(height):
+        pairs = shown[row::height]
+        table.add(*(text for pair in (*pairs, *[("", "")] * (columns - len(pairs))) for text in pair))
+    yield table
 
 
 def _histogram(histogram: Histogram) -> str:
@@ -293,16 +318,39 @@ def _quantile(histogram: Histogram, total: int, share: float) -> str:
 # ---------------------------------------------------------------------------------------------- how
 
 
-def plain_lines(found: Iterable[Table]) -> Iterator[str]:
-    """Tables as aligned text, a blank line between them."""
+def plain_lines(found: Iterable[Table], width: int = WIDTH) -> Iterator[str]:
+    """Tables as aligned text within `width` characters (single words may be longer), a blank line between them."""
     for number, table in enumerate(found):
         if number:
             yield ""
         yield table.title
-        yield from (f"  {note.text}" for note in table.notes)
+        for note in table.notes:
+            yield from _wrapped(note.text, width, first=_GAP, then=_GAP * 2)
         if not table.rows:
             continue
         lines = [table.columns, *(tuple(cell.text for cell in row) for row in table.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(table.columns))]
+        widths = _fitted(lines, width)
         for line in lines:
-            yield "  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+            cells = [_wrapped(text, wide) for text, wide in zip(line, widths, strict=True)]
+            for parts in zip_longest(*cells, fillvalue=""):
+                yield (_GAP + _GAP.join(part.ljust(w) for part, w in zip(parts, widths, strict=True))).rstrip()
+
+
+def _fitted(lines: Sequence[tuple[str, ...]], width: int) -> list[int]:
+    """The width of each column: what its texts need, or less for the widest ones until all fit."""
+    columns = range(len(lines[0]))
+    widths = [max(len(line[column]) for line in lines) for column in columns]
+    least = [max((len(word) for line in lines for word in line[column].split()), default=0) for column in columns]
+    while sum(widths) + len(_GAP) * len(widths) > width:
+        narrower = [column for column in columns if widths[column] > least[column]]
+        if not narrower:
+            break
+        widths[max(narrower, key=lambda column: widths[column])] -= 1
+    return widths
+
+
+def _wrapped(text: str, width: int, first: str = "", then: str = "") -> list[str]:
+    wide = max(width, 1)
+    return textwrap.wrap(
+        text, wide, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    ) or [first]

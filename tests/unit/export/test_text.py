@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -130,7 +131,7 @@ EMPTY = Snapshot(version="1", wall=NOW, config="c", config_loaded_wall=0.0, conf
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return "\n".join(plain_lines(tables(WHOLE)))
+    return "\n".join(plain_lines(tables(WHOLE), width=200))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def text() -> str:
         "interfaces down: eth1",
         "SCHED_RR 50, memory locked",
         "half at most 1 us, 99 % at most 2 us, at worst 5 us (of 100)",
-        "engine: sent 5",
+        "counters of the advert engine\n  counter  value\n  sent     5",
         "virtual servers, in ipvs",
         "refused by the kernel: add tcp [10.0.0.1]:80: no such scheduler",
         "not ours, left alone: tcp [10.7.7.7]:80",
@@ -160,7 +161,7 @@ def text() -> str:
         "3 ms",
         "67 min",
         "chk     down   exit 1",
-        "files: maintenance 3",
+        "maintenance  3",
     ],
 )
 def test_what_an_operator_looks_for_is_there(text, words):
@@ -191,6 +192,51 @@ def test_a_daemon_without_children_is_shown():
     assert "\n".join(plain_lines(tables(EMPTY))).startswith("fastha 1\n  configuration c, read never")
 
 
+def test_a_process_that_is_down_is_said_to_be():
+    down = ProcessSnapshot(
+        name="vrrp",
+        pid=None,
+        state="waiting",
+        since_wall=NOW - 1,
+        restarts=5,
+        last_exit="killed by SIGKILL",
+        down_since_wall=NOW - 42,
+    )
+    words = "\n".join(plain_lines(tables(replace(WHOLE, vrrp=None, processes=(down,)))))
+    assert "no vrrp process works since " in words
+    assert "(42 s" in words
+
+
 def test_json_is_the_snapshot():
     assert codec.decode(Snapshot, render_json(WHOLE)) == WHOLE
     assert json.loads(render_json(EMPTY))["vrrp"] is None
+
+
+def test_counters_that_are_0_are_shown_on_demand():
+    assert "overflow  0" in "\n".join(plain_lines(tables(WHOLE, verbose=True)))
+
+
+def test_counters_stand_in_columns():
+    counters = {f"a_counter_with_number_{n}": n for n in range(40)}
+    engine = Snapshot(version="1", wall=NOW, config="c", config_loaded_wall=0.0, config_note="",
+                      vrrp=VrrpSnapshot(engine=counters))  # fmt: skip
+    lines = list(plain_lines(tables(engine)))
+    assert "  a_counter_with_number_1   1      a_counter_with_number_14  14     a_counter_with_number_27  27" in lines
+    assert len(lines) < 30
+
+
+def test_lines_fit_100_columns():
+    long = check(up=False, result="the answer is not what it should be: " + "some words of it " * 10)
+    service = replace(SERVICE, real_servers=(server("10.0.1.1", long),))
+    checker = replace(WHOLE.checker, virtual_servers=(service,), warnings=("something is in the way " * 10,))
+    lines = list(plain_lines(tables(replace(WHOLE, checker=checker))))
+    assert max(map(len, lines)) <= 100
+    assert " ".join("".join(lines).split()).count("some") == 10
+
+
+def test_without_a_plane_nothing_is_said_of_one():
+    checker = replace(WHOLE.checker, plane="none", counters={"started": 7, "plane_writes": 3})
+    shown = "\n".join(plain_lines(tables(replace(WHOLE, checker=checker))))
+    assert "virtual servers, only checked" in shown
+    assert "plane_writes" not in shown
+    assert "started  7" in shown
