@@ -231,7 +231,7 @@ def test_lines_fit_100_columns():
     checker = replace(WHOLE.checker, virtual_servers=(service,), warnings=("something is in the way " * 10,))
     lines = list(plain_lines(tables(replace(WHOLE, checker=checker))))
     assert max(map(len, lines)) <= 100
-    assert " ".join("".join(lines).split()).count("some") == 10
+    assert sum(line.count("words") for line in lines) == 10
 
 
 def test_without_a_plane_nothing_is_said_of_one():
