@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 HERE = Path(__file__).parent
 OUTCOMES: dict[str, str] = {}
@@ -56,6 +57,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+# ------------------------------------------------------------------------------------ several workers
+
+
+class Scheduling(LoadFileScheduling):
+    """A file's tests go to one worker, because fixtures are shared in files; those of tests/kernel all to one, because
+    they share a machine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/kernel" if nodeid.startswith("tests/kernel/") else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    return Scheduling(config, log)
+
+
 # ---------------------------------------------------------------------------------- what must have run
 
 
@@ -85,6 +102,8 @@ def lacking(text: str, outcomes: dict[str, str]) -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        return  # one of several workers: it has seen a part only
     file = session.config.getoption("--required")
     if file and session.exitstatus == pytest.ExitCode.OK and lacking(Path(file).read_text(), OUTCOMES):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,7 +1,8 @@
 """Tests marked `ipvs` run here when this kernel has IPVS, and in the machine of tests/ipvs-vm when it has none.
 
-All of them go into one boot of that machine, before the first test of the session runs here. The pytest in there
-writes each report to a file that the machine shares; here they are handed on as if the tests had run here.
+All of them go into one boot of that machine, when the first one's turn has come (of several workers one gets all tests
+of this folder). The pytest in there writes each report to a file that the machine shares; here they are handed on as if
+the tests had run here.
 """
 
 from __future__ import annotations
@@ -88,23 +89,27 @@ def _report(item: pytest.Item, when: str, outcome: str, longrepr: object) -> pyt
     return pytest.TestReport(item.nodeid, item.location, {}, outcome, longrepr, when)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    names = [item.nodeid for item in session.items if item.get_closest_marker("ipvs")]
-    config = session.config
-    if not names or REPORTS in os.environ or config.option.collectonly or not no_ipvs_here():
-        return
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"running {len(names)} tests in the machine with IPVS")
-    guest = config.stash[GUEST] = Guest()
-    guest.run(config, names)
+def guest_for(item: pytest.Item) -> Guest | None:
+    """The guest that ran `item` and all its like, now or before; None when the test is to run here."""
+    config = item.config
+    if not item.get_closest_marker("ipvs") or REPORTS in os.environ or not no_ipvs_here():
+        return None
+    guest = config.stash.get(GUEST, None)
+    if guest is None:
+        names = [each.nodeid for each in item.session.items if each.get_closest_marker("ipvs")]
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"running {len(names)} tests in the machine with IPVS")
+        guest = config.stash[GUEST] = Guest()
+        config.hook.pytest_timeout_cancel_timer(item=item)  # the guest has a time limit of its own
+        guest.run(config, names)
+    return guest
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    guest = item.config.stash.get(GUEST, None)
-    if guest is None or not item.get_closest_marker("ipvs"):
+    guest = guest_for(item)
+    if guest is None:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in guest.of(item):
