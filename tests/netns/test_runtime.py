@@ -418,3 +418,20 @@ def test_what_the_file_has_no_longer_goes_after_everything_was_killed(master: Da
     master.config.write_text(text[:start] + text[end:])
     master.start()
     until(lambda: not master.node.has("10.77.0.102"), "no vrrp process is needed, and it goes all the same", 15)
+
+
+def test_a_master_that_hung_does_not_take_its_place_back_against_nopreempt(segment: Segment, tmp_path: Path) -> None:
+    one, two = Daemon(segment.node(), tmp_path / "one"), Daemon(segment.node(), tmp_path / "two", priority=90)
+    one.config.write_text(one.config.read_text().replace("state BACKUP", "state BACKUP\n    nopreempt"))
+    one.up()
+    until(lambda: one.state() == "MASTER", "mastership", 15)
+    two.up()
+    pid = one.pid("vrrp")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: two.state() == "MASTER", "the takeover", 15)
+    until(lambda: one.pid("vrrp") not in {None, pid} and one.state() != "none", "the watchdog", 20)
+    assert one.state() == "BACKUP"
+    until(lambda: not one.node.has(VIP), "the address is the other's")
+    assert two.state() == "MASTER"
+    two.end()
