@@ -15,9 +15,13 @@ class Histogram:
     """Counts by upper bound (inclusive, nanoseconds); the last count is everything above."""
 
     bounds: tuple[Ns, ...] = ()
+    """Upper bounds of the bins."""
     counts: tuple[int, ...] = ()
+    """How often, per bin, and above the last bound."""
     total: int = 0
+    """Sum of all the durations counted, in nanoseconds."""
     maximum: Ns = 0
+    """The longest there was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,7 @@ class PriorityTerm:
     source: str
     """`configured`, `script chk_haproxy`, `interface eth1`, ..."""
     value: int
+    """What it adds to the priority."""
     failed: bool = False
     """Weight 0 and failed: a reason for FAULT."""
 
@@ -34,24 +39,37 @@ class PriorityTerm:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSnapshot:
     name: str
+    """As in the configuration."""
     interface: str
+    """Where adverts go."""
     virtual_router_id: int
+    """1 to 255."""
     family: int
+    """4 or 6."""
     version: int
+    """Of VRRP: 2 or 3."""
     state: str
     """INIT, BACKUP, MASTER, FAULT."""
     wanted: str
+    """The state the configuration begins with."""
     since_wall: float
     """Time of the last transition, seconds since the epoch."""
     reason: str
     """Why it is in this state, in words."""
     priority: int
+    """As configured."""
     effective_priority: int
+    """What is advertised: with all terms, between 1 and 254 (255: the owner)."""
     priority_terms: tuple[PriorityTerm, ...] = ()
+    """What the priority is made of."""
     master_address: Address | None = None
+    """Who sent the last accepted advert, or itself; null: nobody yet."""
     master_priority: int = 0
+    """The priority of that."""
     adver_int: Ns = 0
+    """Between two adverts of its own."""
     master_adver_int: Ns = 0
+    """Between two adverts of the master, as learned."""
     addresses: tuple[str, ...] = ()
     """Configured, as `address/prefix dev NAME`."""
     present: tuple[str, ...] = ()
@@ -73,8 +91,11 @@ class InstanceSnapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSnapshot:
     name: str
+    """As in the configuration."""
     state: str
+    """INIT, BACKUP, MASTER, FAULT."""
     members: tuple[str, ...]
+    """Names of instances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +103,25 @@ class LinkSnapshot:
     """An interface of the network namespace, as the kernel has it."""
 
     name: str
+    """Of the interface."""
     index: int
+    """The kernel's number of it."""
     up: bool
+    """Administratively up and with a carrier."""
     mtu: int
+    """Octets."""
     mac: str
     """`00:00:5e:00:01:33`; empty: it has none."""
     addresses: tuple[Address, ...] = ()
+    """Without prefix lengths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VrrpSnapshot:
     instances: tuple[InstanceSnapshot, ...] = ()
+    """In the order of the configuration."""
     sync_groups: tuple[GroupSnapshot, ...] = ()
+    """In the order of the configuration."""
     interfaces: dict[str, bool] = field(default_factory=dict)
     """Interface -> up, for those that matter."""
     links: tuple[LinkSnapshot, ...] = ()
@@ -111,14 +139,19 @@ class CheckSnapshot:
     kind: str
     """TCP_CHECK, HTTP_GET, MISC_CHECK."""
     target: str
+    """What it connects to or runs."""
     up: bool
+    """Its verdict."""
     has_run: bool
+    """Whether there was a result at all."""
     result: str
     """The last result in words: `connected`, `connection refused`, `status 503 not in 200-299`, `exit 1`."""
     since_wall: float
+    """When the verdict last changed."""
     last_wall: float
     """When it last finished; 0: never."""
     retries_left: int
+    """Failures that are still forgiven."""
     lateness: Ns
     """How late its last start was."""
 
@@ -126,13 +159,19 @@ class CheckSnapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealServerSnapshot:
     address: Address
+    """Of the server."""
     port: int
+    """0: that of the connection."""
     alive: bool
+    """No check holds it out."""
     weight: int
+    """As configured."""
     effective_weight: int
+    """What its checks have made of it."""
     programmed: bool
     """The kernel has it."""
     backup: bool = False
+    """It serves only when the others have no quorum."""
     held: bool = False
     """It fell too often and stays out for a time (flap_damping)."""
     ramp: int = 100
@@ -140,25 +179,39 @@ class RealServerSnapshot:
     kernel_weight: int | None
     """What the kernel really has; None: not there."""
     snmp_name: str = ""
+    """snmp_server_name of the configuration."""
     active: int = 0
+    """Connections the kernel counts as active."""
     inactive: int = 0
+    """Connections the kernel counts as ended or ending."""
     checkers: tuple[CheckSnapshot, ...] = ()
+    """In the order of the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualServerSnapshot:
     name: str
+    """`[address]:protocol:port`, `FWM n` or the name of a group."""
     scheduler: str
+    """`rr`, `wrr`, ..."""
     quorum: int
+    """Weight that must be alive."""
     hysteresis: int
+    """How much more it takes to come back, less to go."""
     quorum_up: bool
+    """Whether it has its quorum."""
     weight_alive: int
+    """Sum of the weights of servers that are alive."""
     programmed: bool
+    """The kernel has it."""
     services: tuple[str, ...] = ()
     """The kernel's services of a group; empty for a virtual server that is one service itself."""
     snmp_name: str = ""
+    """snmp_server_name of the configuration."""
     sorry_server: str | None = None
+    """null: there is none."""
     sorry_in_use: bool = False
+    """It serves."""
     backup_in_use: bool = False
     """The others have no quorum, and servers marked as backup serve."""
     panics: bool = False
@@ -166,6 +219,7 @@ class VirtualServerSnapshot:
     draining: tuple[str, ...] = ()
     """Servers that were removed and keep their connections for a time (drain_time)."""
     real_servers: tuple[RealServerSnapshot, ...] = ()
+    """In the order of the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +227,9 @@ class CheckerSnapshot:
     plane: str
     """ipvs, nftables or none."""
     plane_note: str = ""
+    """What the plane cannot do here."""
     virtual_servers: tuple[VirtualServerSnapshot, ...] = ()
+    """In the order of the configuration."""
     foreign_services: tuple[str, ...] = ()
     """Services in the kernel that are not ours; left alone."""
     drift: tuple[str, ...] = ()
@@ -197,12 +253,17 @@ class CheckerSnapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptSnapshot:
     name: str
+    """As in the configuration."""
     state: str
     """up, down or unknown."""
     result: str
+    """How it last ended, in words."""
     last_wall: float
+    """When it last ended; 0: never."""
     running: bool
+    """Right now."""
     lateness: Ns
+    """How late its last start was."""
     against: int = 0
     """Results in a row that contradict the state."""
 
@@ -212,7 +273,9 @@ class TrackedProcessSnapshot:
     """A vrrp_track_process."""
 
     name: str
+    """As in the configuration."""
     count: int
+    """Processes there are."""
     up: bool
     """It has its quorum."""
     fork_pending: bool = False
@@ -224,8 +287,11 @@ class TrackedProcessSnapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerSnapshot:
     scripts: tuple[ScriptSnapshot, ...] = ()
+    """Those of vrrp_script."""
     files: dict[str, int] = field(default_factory=dict)
+    """Tracked file -> the number in it."""
     processes: tuple[TrackedProcessSnapshot, ...] = ()
+    """Those of vrrp_track_process."""
     counters: dict[str, int] = field(default_factory=dict)
     """started, running, timed_out, notify_lost, fifo_lost, mail_queued, ..."""
 
@@ -233,11 +299,15 @@ class RunnerSnapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSnapshot:
     name: str
+    """vrrp, checker or runner."""
     pid: int | None
+    """null: it does not run."""
     state: str
     """running, starting, waiting (back-off), releasing (what a dead one left in the kernel), stopped, not needed."""
     since_wall: float
+    """Since when it is in that state."""
     restarts: int
+    """How often it was started again."""
     last_exit: str
     """How the one before ended: `` (never), `killed by SIGKILL`, `exit 1`, `watchdog`, `refused (4)`."""
     down_since_wall: float = 0.0
@@ -247,12 +317,20 @@ class ProcessSnapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     version: str
+    """Of fastha."""
     wall: float
+    """When this was made."""
     config: str
+    """Path of the configuration file."""
     config_loaded_wall: float
+    """When it was last read with success."""
     config_note: str
     """What became of the last reload, `` when nothing is wrong."""
     processes: tuple[ProcessSnapshot, ...] = ()
+    """The children of the supervisor."""
     vrrp: VrrpSnapshot | None = None
+    """null: that process does not run or does not answer."""
     checker: CheckerSnapshot | None = None
+    """null: that process does not run or does not answer."""
     runner: RunnerSnapshot | None = None
+    """null: that process does not run or does not answer."""

@@ -1,10 +1,11 @@
-"""Writes what is made from the keyword tables: python -m tests.tools.keywords"""
+"""Writes what is made from the keyword tables and the model: python -m tests.tools.keywords"""
 
 from pathlib import Path
 
 from fastha.cli.completion import bash, zsh
 from fastha.config.explain import markdown
 from fastha.config.jsonschema import render
+from tests.tools import status_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,6 +15,7 @@ def products() -> dict[str, bytes]:
     return {
         "keywords.md": markdown().encode(),
         "schema.json": render(),
+        "status-schema.json": status_schema.render(),
         "completion/fastha.bash": bash().encode(),
         "completion/_fastha": zsh().encode(),
     }
