@@ -99,10 +99,10 @@ class Daemon:
     def configure(self, priority: int) -> None:
         self.config.write_text(CONFIG.format(dir=self.directory, priority=priority, vip=VIP, address=self.node.address))
 
-    def start(self) -> None:
+    def start(self, plane: str = "none") -> None:
         words = [sys.executable, "-m", "fastha", "-c", str(self.config), "--run-dir", str(self.run_dir)]
         with (self.directory / "log").open("ab") as log:
-            self.process = self.node.spawn(*words, "--lvs-plane", "none", "-l", "-G", stderr=log, cwd=str(ROOT))
+            self.process = self.node.spawn(*words, "--lvs-plane", plane, "-l", "-G", stderr=log, cwd=str(ROOT))
 
     def up(self) -> None:
         self.start()
@@ -435,3 +435,30 @@ def test_a_master_that_hung_does_not_take_its_place_back_against_nopreempt(segme
     until(lambda: not one.node.has(VIP), "the address is the other's")
     assert two.state() == "MASTER"
     two.end()
+
+
+def test_services_left_in_nftables_are_released_at_a_stop_in_back_off(segment: Segment, tmp_path: Path) -> None:
+    one = Daemon(segment.node(), tmp_path / "one")
+    text = one.config.read_text()
+    text = text[: text.index("vrrp_instance")] + text[text.index("virtual_server") :]
+    one.config.write_text(
+        text.replace("MISC_CHECK {", "TCP_CHECK {").replace('misc_path "/bin/true"', "connect_timeout 1")
+    )
+    one.start("nftables")
+    tables = ["ip", "netns", "exec", one.node.namespace, "nft", "list", "tables"]
+    until(
+        lambda: "fastha" in subprocess.run(tables, capture_output=True, text=True, check=True).stdout, "our table", 15
+    )
+    until(lambda: "running: " in one.log(), "the daemon to run")
+    for _ in range(2):
+        pid = one.pid("checker")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: one.pid("checker") != pid, "its end")
+        until(lambda: one.pid("checker") is not None or "again in 1 s" in one.log(), "the next")
+    one.process.send_signal(signal.SIGTERM)
+    assert one.process.wait(10) == 0
+    assert "fastha" not in subprocess.run(tables, capture_output=True, text=True, check=True).stdout
+    assert "checker: releasing what its last process left" in one.log()
+    assert "nftables: released 1 services" in one.log()
+    assert not (one.run_dir / "lvs.journal").exists()
