@@ -214,6 +214,17 @@ def test_a_lost_lease_is_taken_up_again_and_the_link_told() -> None:
     assert bench.say(events.LeaseLost(0, 1, bench.now)).said == []
 
 
+def test_an_engine_that_waited_for_the_start_is_no_warning() -> None:
+    bench = Bench()
+    bench.start(resume=(bench[0].name,))
+    assert bench[0].state == "MASTER"
+    said = bench.say(events.LeaseLost(0, bench[0].generation, bench.now)).said
+    assert [one.level for one in said if isinstance(one, actions.Log)] == ["info"]
+    bench.now += 4 * S
+    said = bench.say(events.LeaseLost(0, bench[0].generation, bench.now)).said
+    assert [one.level for one in said if isinstance(one, actions.Log)] == ["warning"]
+
+
 def test_an_engine_that_was_away_is_logged() -> None:
     bench = Bench().start().say(events.EngineLate(3 * S))
     assert bench.logged() == "the advert engine was away for 3 s"
