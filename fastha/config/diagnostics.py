@@ -74,6 +74,13 @@ class Diagnostic:
             lines.append(f"    {self.suggestion}")
         return "\n".join(lines)
 
+    def log_line(self) -> str:
+        """For a log, which has a level of its own: where and what, in one line."""
+        head = f"{self.where}: " if self.where else ""
+        rest = [f"included from {self.included_from}"] if self.included_from else []
+        rest += [self.suggestion] if self.suggestion else []
+        return head + self.message + (f" ({'; '.join(rest)})" if rest else "")
+
 
 MAX_FINDINGS: Final = 100_000
 """Findings that are kept; of a file that is something else altogether nobody reads more."""

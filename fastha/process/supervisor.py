@@ -550,7 +550,7 @@ class Supervisor:
         for finding in read.diagnostics:
             line = f"{finding.file}:{finding.line}: {finding.message}"
             if finding.severity is Severity.ERROR:
-                self.log("warning", finding.text())
+                self.log("warning", finding.log_line())
             elif line not in pending:
                 self.log("notice", line)
         for text in read.notes_not_in_effect:

@@ -21,3 +21,9 @@ def test_an_unknown_job_is_refused() -> None:
     done = dev("explode")
     assert done.returncode == 2
     assert "./dev test" in done.stdout
+
+
+def test_a_file_that_is_not_there_is_said() -> None:
+    done = dev("run", "nosuch.conf")
+    assert done.returncode == 1
+    assert done.stderr == "./dev run: there is no file nosuch.conf\n"

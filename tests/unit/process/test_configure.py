@@ -114,3 +114,9 @@ def test_options_leave_children_out_and_override_the_plane():
     parts = parts_of(plan, vrrp=True, checker=True, plane=PlaneChoice.NFTABLES)
     assert codec.decode(CheckerPlan, parts["checker"]).lvs_plane is PlaneChoice.NFTABLES
     assert codec.decode(RunnerPlan, parts["runner"]).script_limit == 7
+
+
+def test_a_finding_is_one_line_of_the_log():
+    found = Diagnostic(severity=Severity.ERROR, message="no such word", file="f", line=3, column=1, source="wrod 1",
+                       suggestion="do you mean 'word'?", included_from="g:1")  # fmt: skip
+    assert found.log_line() == "f:3:1: no such word (included from g:1; do you mean 'word'?)"
