@@ -40,13 +40,15 @@ FALSE: Final = frozenset({"off", "false", "no"})
 class Reading:
     """One line while its arguments are read: its words, and a way to complain about them."""
 
-    __slots__ = ("complained", "line", "report", "words")
+    __slots__ = ("complained", "dropped", "line", "report", "words")
 
-    def __init__(self, line: Line, report: Report) -> None:
+    def __init__(self, line: Line, report: Report, *, block: bool = False) -> None:
         self.line = line
         self.words = line.words
         self.report = report
         self.complained = False
+        self.dropped = "the whole block is ignored" if block else "the line is ignored"
+        """What happens without a value."""
 
     def error(self, message: str, word: int = 1, *, suggestion: str = "", exit_code: Exit = Exit.ERRORS) -> None:
         self.complained = True
@@ -187,7 +189,7 @@ class Integer(Argument):
         if len(r.words) < 2 and not self.required:
             return self.omitted
         if self.alone and len(r.words) > 2:
-            r.error(f"'{r.words[0]}' takes one number, and not '{r.words[2]}' too; the line is ignored", 2)
+            r.error(f"'{r.words[0]}' takes one number, and not '{r.words[2]}' too; {r.dropped}", 2)
             return DROP
         return Argument.read(self, r)
 
@@ -200,7 +202,7 @@ class Integer(Argument):
             number = int(match[0])
         else:
             number = None
-        after = "the line is ignored" if self.otherwise is DROP else f"{self.otherwise} is used"
+        after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
         if number is None:
             r.error(f"'{text}' is not a whole number ({self.describe()}); {after}", at)
             return self.otherwise
@@ -255,7 +257,7 @@ class Decimal(Argument):
 
     def value(self, r: Reading, text: str, at: int) -> Any:
         match = DECIMAL.match(text)
-        after = "the line is ignored" if self.otherwise is DROP else f"{self.otherwise} is used"
+        after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
         if match is None or not match[0].strip("."):
             r.error(f"'{text}' is not a number ({self.describe()}); {after}", at)
             return self.otherwise
@@ -326,7 +328,7 @@ class Text(Argument):
         if len(r.words) < 2 and not self.required:
             return self.omitted
         if len(r.words) > 2 and self.further == "error":
-            r.error(f"'{r.words[0]}' takes one value, and not '{r.words[2]}' too; the line is ignored", 2)
+            r.error(f"'{r.words[0]}' takes one value, and not '{r.words[2]}' too; {r.dropped}", 2)
             return DROP
         if len(r.words) > 2 and self.further == "note":
             r.note(f"'{r.words[0]}' takes one value; '{r.words[2]}' is ignored", 2)
@@ -335,7 +337,7 @@ class Text(Argument):
     def value(self, r: Reading, text: str, at: int) -> Any:
         if self.longest and len(text.encode("utf-8", "surrogateescape")) > self.longest:
             if self.refuse:
-                r.error(f"'{text}' is longer than {self.longest} characters; the line is ignored", at)
+                r.error(f"'{text}' is longer than {self.longest} characters; {r.dropped}", at)
                 return DROP
             cut = text.encode("utf-8", "surrogateescape")[: self.longest].decode("utf-8", "surrogateescape")
             r.error(f"'{text}' is longer than {self.longest} characters; it is cut to '{cut}'", at)
@@ -388,7 +390,7 @@ class Choice(Argument):
             found = next((v for k, v in self.values.items() if k.lower() == text.lower()), DROP)
         if found is not DROP:
             return found
-        after = "the line is ignored" if self.otherwise is DROP else f"{self.otherwise} is used"
+        after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
         r.error(
             f"unknown {self.what} '{text}'; {after}",
             at,
@@ -421,13 +423,13 @@ class AddressArgument(Argument):
         try:
             address = parse_address(text)
         except ValueError as error:
-            r.error(f"{error}; the line is ignored", at)
+            r.error(f"{error}; {r.dropped}", at)
             return DROP
         if self.family and family_of(address) != self.family:
-            r.error(f"{text} is not an IPv{self.family} address; the line is ignored", at)
+            r.error(f"{text} is not an IPv{self.family} address; {r.dropped}", at)
             return DROP
         if self.multicast and not is_multicast(address):
-            r.error(f"{text} is not a multicast address; the line is ignored", at)
+            r.error(f"{text} is not a multicast address; {r.dropped}", at)
             return DROP
         return address
 

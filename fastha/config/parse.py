@@ -192,7 +192,7 @@ class Parser:
 
     def _open(self, node: Node, word: Word, line: Line) -> None:
         """A statement that opens a block."""
-        reading = Reading(line, self._report)
+        reading = Reading(line, self._report, block=True)
         block = BLOCKS[word.opens]
         welcome = self._welcome(node, word, reading)
         header = word.arguments.read(reading) if welcome else DROP

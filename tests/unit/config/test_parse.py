@@ -162,3 +162,10 @@ def test_a_missing_main_file_is_named() -> None:
     assert loaded.plan is None
     assert loaded.exit_code == 4
     assert "/nowhere/x.conf" in loaded.refused[0]
+
+
+def test_a_block_that_goes_with_its_bad_argument_is_said_to_go() -> None:
+    loaded = read("virtual_server 192.0.2.1 99999 {\n protocol TCP\n}\n")
+    assert "99999 is outside 0..65535; the whole block is ignored" in messages(loaded)
+    assert loaded.plan is not None
+    assert not loaded.plan.checker.virtual_servers
