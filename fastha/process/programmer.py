@@ -239,7 +239,8 @@ class Programmer:
         if not operations:
             then()
             return
-        self.counters["plane_writes"] += len(operations)
+        if self.programs:
+            self.counters["plane_writes"] += len(operations)
 
         def done(outcome: list[Refusal] | OSError) -> None:
             self._applied(operations, outcome, now)

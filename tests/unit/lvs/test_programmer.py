@@ -345,3 +345,8 @@ def test_the_end_waits_for_what_is_being_done(slow: tuple[Bench, SlowPlane]) -> 
     bench.programmer.release(bench.now)
     assert KEY not in plane.kernel.table
     assert bench.journalled() == set()
+
+
+def test_the_documents_tell_how_long_others_changes_stay():
+    told = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
+    assert f"read again every {CHECK_EVERY // S} s" in " ".join(told.split())
