@@ -61,11 +61,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class Scheduling(LoadFileScheduling):
-    """A file's tests go to one worker, because fixtures are shared in files; those of tests/kernel all to one, because
-    they share a machine."""
+    """A file's tests go to one worker, because fixtures are shared in files; those with real kernels and real time all
+    to one, so that they do not make each other late."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/kernel" if nodeid.startswith("tests/kernel/") else str(super()._split_scope(nodeid))
+        return "real time" if nodeid.startswith(("tests/kernel/", "tests/netns/")) else str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -99,7 +99,7 @@ def test_words_about_processes(segment: Segment, tmp_path: Path) -> None:
         assert limit(vrrp, resource.RLIMIT_RTTIME)[1] == 700000
     if "cannot lock memory" not in log.read_text():
         assert int(facts(checker)["VmLck"].split()[0]) > 0
-    assert os.readlink(f"/proc/{front}/cwd") == "/"
+    assert os.path.samefile(f"/proc/{front}/cwd", "/")
 
     config.write_text(
         CONFIG.format(dir=tmp_path, more="reload_file")

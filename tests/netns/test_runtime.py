@@ -374,7 +374,7 @@ def test_a_vrrp_process_that_dies_again_and_again_leaves_no_address(master: Daem
 
     until(kill, "the address to go", 30)
     assert len(killed) > 2
-    until(lambda: master.notified()[-1] == "INSTANCE VI_1 FAULT 100", "the word of it", 5)
+    until(lambda: master.notified()[-1] == "INSTANCE VI_1 FAULT 100", "the word of it", 20)
     snapshot = master.status()
     assert snapshot is not None
     assert snapshot.processes[0].down_since_wall > 0

@@ -215,7 +215,7 @@ def test_tls_server_name(engine: ProbeEngine, server_tls: ssl.SSLContext) -> Non
 
 @pytest.mark.parametrize("compliant", [False, True])
 def test_tls_end_of_session(engine: ProbeEngine, server_tls: ssl.SSLContext, compliant: bool) -> None:
-    """close_notify is sent with tls_compliant only."""
+    """close_notify is sent with tls_compliant only. (Python's unwrap sometimes takes a bare end for one: three tries.)"""
     ends: list[object] = []
 
     def talk(connection: socket.socket) -> None:
@@ -229,9 +229,10 @@ def test_tls_end_of_session(engine: ProbeEngine, server_tls: ssl.SSLContext, com
             ends.append(type(error).__name__)
 
     with connections(talk, context=server_tls) as server:
-        assert once(engine, secure(server.port, tls_compliant=compliant)).verdict is Verdict.SUCCESS
-    assert len(ends) == 1
-    assert (ends[0] == "notified") == compliant
+        for _ in range(3):
+            assert once(engine, secure(server.port, tls_compliant=compliant)).verdict is Verdict.SUCCESS
+    assert len(ends) == 3
+    assert (set(ends) == {"notified"}) == compliant
 
 
 def test_tls_connection_that_ends_without_notice_ends_the_body(engine: ProbeEngine, server_tls: ssl.SSLContext) -> None:
