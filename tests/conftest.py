@@ -65,7 +65,8 @@ class Scheduling(LoadFileScheduling):
     to one, so that they do not make each other late."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "real time" if nodeid.startswith(("tests/kernel/", "tests/netns/")) else str(super()._split_scope(nodeid))
+        real_time = nodeid.startswith(("tests/kernel/", "tests/netns/"))
+        return "real time" if real_time else str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)

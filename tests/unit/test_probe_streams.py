@@ -215,7 +215,7 @@ def test_tls_server_name(engine: ProbeEngine, server_tls: ssl.SSLContext) -> Non
 
 @pytest.mark.parametrize("compliant", [False, True])
 def test_tls_end_of_session(engine: ProbeEngine, server_tls: ssl.SSLContext, compliant: bool) -> None:
-    """close_notify is sent with tls_compliant only. (Python's unwrap sometimes takes a bare end for one: three tries.)"""
+    """close_notify is sent with tls_compliant only. Python's unwrap may take a bare end for one: three tries."""
     ends: list[object] = []
 
     def talk(connection: socket.socket) -> None:
