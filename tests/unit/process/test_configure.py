@@ -117,6 +117,6 @@ def test_options_leave_children_out_and_override_the_plane():
 
 
 def test_a_finding_is_one_line_of_the_log():
-    found = Diagnostic(severity=Severity.ERROR, message="no such word", file="f", line=3, column=1, source="wrod 1",
+    found = Diagnostic(severity=Severity.ERROR, message="no such word", file="f", line=3, column=1, source="wurd 1",
                        suggestion="do you mean 'word'?", included_from="g:1")  # fmt: skip
     assert found.log_line() == "f:3:1: no such word (included from g:1; do you mean 'word'?)"
