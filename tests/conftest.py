@@ -61,12 +61,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class Scheduling(LoadFileScheduling):
-    """A file's tests go to one worker, because fixtures are shared in files; those with real kernels and real time all
-    to one, so that they do not make each other late."""
+    """A file's tests go to one worker, because fixtures are shared in files; those of tests/netns all to one, so that
+    they do not make each other late, and those of tests/kernel to one, because they share a machine."""
 
     def _split_scope(self, nodeid: str) -> str:
-        real_time = nodeid.startswith(("tests/kernel/", "tests/netns/"))
-        return "real time" if real_time else str(super()._split_scope(nodeid))
+        for folder in ("tests/netns/", "tests/kernel/"):
+            if nodeid.startswith(folder):
+                return folder
+        return str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
