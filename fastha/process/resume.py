@@ -27,11 +27,12 @@ def resumable(states: States, heard: Ns, now: Ns) -> tuple[str, ...]:
     )
 
 
-def silent(states: States, heard: Ns, now: Ns) -> bool:
-    """Whether an instance of `states` has said nothing, since `heard`, for so long that another master is to be
-    expected beside its addresses."""
-    return any(
-        state == "MASTER" and now - heard >= states.master_down.get(name, 0) for name, state in states.states.items()
+def silent_at(states: States, heard: Ns) -> Ns | None:
+    """When an instance of `states` will have said nothing, since `heard`, for so long that another master is to be
+    expected beside its addresses; None: there is no master among them."""
+    return min(
+        (heard + states.master_down.get(name, 0) for name, state in states.states.items() if state == "MASTER"),
+        default=None,
     )
 
 

@@ -33,7 +33,7 @@ from fastha.process.parts import CHILDREN, parts_of
 from fastha.process.place import Place
 from fastha.process.program import FASTHA, Program
 from fastha.process.reloadtime import ReloadTime
-from fastha.process.resume import resumable, silent
+from fastha.process.resume import resumable, silent_at
 from fastha.system import procs
 from fastha.system.log import Log
 from fastha.system.pidfile import HeldError, PidFile
@@ -330,7 +330,8 @@ class Supervisor:
         vrrp = self._children["vrrp"]
         if vrrp.state != "waiting" or self._released_at == vrrp.restarts or self._ending.is_set():
             return
-        if silent(self._states, vrrp.heard_at, time.monotonic_ns()):
+        at = silent_at(self._states, vrrp.heard_at)
+        if at is not None and time.monotonic_ns() >= at:
             self._released_at = vrrp.restarts
             self.log("error", "no vrrp process for longer than a silent master is believed: releasing its addresses")
             patience = self._plan.supervisor.child_wait_time / S
@@ -402,6 +403,9 @@ class Supervisor:
             self.end(1)
         elif child.name == "vrrp" and exit_code != 0:
             child.restart(lambda: resumable(self._states, child.heard_at, time.monotonic_ns()))
+            if (at := silent_at(self._states, child.heard_at)) is not None:
+                # on the dot: a restart a moment later would begin anew, and say nothing of what is lost
+                self._loop.call_later(max(0, at - time.monotonic_ns()) / S + 0.001, self._release_if_silent)
         else:
             child.restart(tuple)
 

@@ -2,7 +2,7 @@
 
 from fastha.model.units import MS, S
 from fastha.process.messages import States
-from fastha.process.resume import leave_states, resumable, take_states
+from fastha.process.resume import leave_states, resumable, silent_at, take_states
 
 STATES = States({"a": "MASTER", "b": "BACKUP", "c": "MASTER"}, {"a": 3 * S, "b": 3 * S, "c": 800 * MS})
 
@@ -26,3 +26,8 @@ def test_a_broken_or_unwritable_note_is_no_note(tmp_path):
     (tmp_path / "vrrp.states").write_text("{")
     assert take_states(str(tmp_path)) == (States(), 0)
     leave_states(str(tmp_path / "nowhere"), STATES)
+
+
+def test_when_another_master_is_to_be_expected():
+    assert silent_at(STATES, heard=S) == S + 800 * MS, "the first of them counts"
+    assert silent_at(States({"b": "BACKUP"}, {"b": S}), heard=S) is None
