@@ -1,0 +1,153 @@
+"""The checkers of the Plan: what is asked of a real server, and when."""
+
+from dataclasses import dataclass
+
+from fastha.model.net import Address
+from fastha.model.plan.common import Command
+from fastha.model.units import Ns, S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where a network check goes; `address` and `port` are resolved (connect_ip, connect_port or the real server's)."""
+
+    address: Address
+    port: int
+    bindto: Address | None = None
+    bind_port: int = 0
+    bind_if: str | None = None
+    fwmark: int = 0
+    connect_timeout: Ns = 5 * S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regex:
+    """A pattern that a body must contain, or must not; PCRE2's language."""
+
+    pattern: str
+    options: tuple[str, ...] = ()
+    """PCRE2 options by keepalived's names: `caseless`, `dotall`, ..."""
+    no_match: bool = False
+    min_offset: int = 0
+    """Octets of the body: where the search begins."""
+    max_offset: int | None = None
+    """Where a match must begin at the latest; None: anywhere."""
+    stack: tuple[int, int] | None = None
+    """Octets: what the matcher's stack has at first and at most; None: as the library has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Url:
+    path: str
+    digest: bytes | None = None
+    """16 bytes of MD5."""
+    status_codes: tuple[tuple[int, int], ...] = ((200, 299),)
+    """Inclusive ranges."""
+    virtualhost: str | None = None
+    """Resolved: url, checker, real server or virtual server; None: target address and port."""
+    regex: Regex | None = None
+    sni: str | None = None
+    """Resolved (sni_name, else the virtualhost of url, checker or virtual server); None: no name is sent."""
+    tls_compliant: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckerTiming:
+    """What every checker has, resolved through the inheritance."""
+
+    delay_loop: Ns = 60 * S
+    retry: int = 1
+    delay_before_retry: Ns = S
+    warmup: Ns = 60 * S
+    alpha: bool = False
+    log_all_failures: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpCheck(CheckerTiming):
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCheck(CheckerTiming):
+    """HTTP_GET, and SSL_GET (`tls`)."""
+
+    connection: Connection
+    urls: tuple[Url, ...]
+    tls: bool = False
+    http_protocol: str = "1.0"
+    """1.0, 1.0C or 1.1."""
+    fast_recovery: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdpCheck(CheckerTiming):
+    connection: Connection
+    payload: bytes | None = None
+    """None: keepalived's own."""
+    require_reply: bool = False
+    reply: bytes = b""
+    """How an answer must begin, in the bits of `reply_mask`; empty: any answer will do."""
+    reply_mask: bytes = b""
+    min_reply_length: int = 0
+    max_reply_length: int = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsCheck(CheckerTiming):
+    connection: Connection
+    type: str = "SOA"
+    name: str = "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpCheck(CheckerTiming):
+    connection: Connection
+    helo_name: str = "smtpchecker.keepalived.org"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingCheck(CheckerTiming):
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCheck(CheckerTiming):
+    """The number in a tracked file: its product with `weight` is added to the server's weight; weight 0: a number
+    other than 0 is a failure (`reverse`: 0 is)."""
+
+    track_file: str
+    weight: int = 1
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiscCheck(CheckerTiming):
+    command: Command
+    timeout: Ns
+    dynamic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkers:
+    """The checkers of one real server, by kind (so that each tuple has one type)."""
+
+    tcp: tuple[TcpCheck, ...] = ()
+    http: tuple[HttpCheck, ...] = ()
+    misc: tuple[MiscCheck, ...] = ()
+    udp: tuple[UdpCheck, ...] = ()
+    dns: tuple[DnsCheck, ...] = ()
+    smtp: tuple[SmtpCheck, ...] = ()
+    ping: tuple[PingCheck, ...] = ()
+    file: tuple[FileCheck, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """The SSL block: what SSL_GET checks present of their own. Paths."""
+
+    certificate: str | None = None
+    key: str | None = None
+    password: str | None = None
+    ca: str | None = None
+    """Loaded, so that a bad file is reported; servers are not verified."""

@@ -1,0 +1,31 @@
+"""What several parts of the Plan are made of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A script: what to run and as whom.
+
+    `shell` is set for a text file without `#!`, and for commands that only a shell understands (`</dev/tcp/..`):
+    they run as `/bin/sh -c` with each word quoted.
+    """
+
+    argv: tuple[str, ...]
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] | None = None
+    shell: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """Scheduling words of one child (vrrp_rt_priority, checker_no_swap, ...); None: fastha's own default."""
+
+    process_name: str | None = None
+    priority: int = 0
+    rt_priority: int | None = None
+    no_swap: bool = False
+    cpu_affinity: tuple[int, ...] = ()
+    rlimit_rttime: int | None = None
+    """Microseconds."""
