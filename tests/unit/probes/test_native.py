@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAYERS = ("probe_turn", "probe_flight", "probe_sockets", "wheel", "ring", "http_reply")
 PYTHON = re.compile(
     r"\b(PyGILState|PyEval|PyErr|Py_INCREF|Py_DECREF|__Pyx_\w*(?:GIL|ErrOcc|Raise|Traceback|Unraisable))\w*"
