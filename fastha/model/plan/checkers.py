@@ -1,6 +1,7 @@
 """The checkers of the Plan: what is asked of a real server, and when."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from fastha.model.net import Address
 from fastha.model.plan.common import Command
@@ -61,6 +62,12 @@ class CheckerTiming:
     warmup: Ns = 60 * S
     alpha: bool = False
     log_all_failures: bool = False
+    rise: int = 1
+    """Successes in a row that bring a checker up; of HTTP: whole passes."""
+    jitter: Ns = 0
+    """Each pause between two runs is longer or shorter by up to this."""
+    deadline: Ns = 0
+    """For the whole check, whatever drips; 0: what its kind has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +135,37 @@ class MiscCheck(CheckerTiming):
     dynamic: bool = False
 
 
+class Service(StrEnum):
+    """What a ServiceCheck speaks; the keyword without `_CHECK`."""
+
+    GRPC = "GRPC"
+    MYSQL = "MYSQL"
+    PGSQL = "PGSQL"
+    REDIS = "REDIS"
+    LDAP = "LDAP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCheck(CheckerTiming):
+    """A dialogue that the runner holds: GRPC_CHECK, MYSQL_CHECK, ... `deadline` 0: twice connect_timeout."""
+
+    service: Service
+    connection: Connection
+    name: str = ""
+    """gRPC: the service asked about, empty: the server as a whole. PGSQL: the database, empty: that of the user."""
+    authority: str = ""
+    """gRPC: what is asked; empty: address and port."""
+    user: str | None = None
+    """Who logs in (LDAP: a distinguished name); None: nobody, where that is enough."""
+    password_file: str | None = None
+    """Its first line is the password; read for each run, so that it can be changed."""
+    tls: bool = False
+    tls_ca: str | None = None
+    """Certificates that the server's is judged by; None: it is not judged."""
+    tls_name: str | None = None
+    """The name that is sent, and that the certificate must have; None: none is sent, and any name will do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkers:
     """The checkers of one real server, by kind (so that each tuple has one type)."""
@@ -140,6 +178,7 @@ class Checkers:
     smtp: tuple[SmtpCheck, ...] = ()
     ping: tuple[PingCheck, ...] = ()
     file: tuple[FileCheck, ...] = ()
+    service: tuple[ServiceCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
