@@ -58,12 +58,19 @@ class Reading:
         self.complained = True
         self.report.note(message, self.line, word, suggestion=suggestion)
 
+    def wants(self, most: int) -> None:
+        """Remarks on the words beyond the first `most` (with the keyword): keepalived passes over them in silence."""
+        if len(self.words) > most:
+            self.note(f"extra words ignored: {' '.join(self.words[most:])}", most)
+
 
 class Argument:
     """Base of the argument types. `required` is what keepalived does without the word: `fatal` (exit 2 at once),
     `error` (reported, line ignored), `note` (line ignored, exit code untouched) or `` (it may be left out)."""
 
     required: str = "fatal"
+    most: int | None = 1
+    """How many words are read at most; None: all, or those beyond are judged by `read`."""
     pure: ClassVar[bool] = True
     """Equal lines have equal values, so that one reading serves all."""
     free: ClassVar[bool] = False
@@ -109,13 +116,12 @@ class Argument:
 
 @dataclass(frozen=True)
 class Flag(Argument):
-    """No argument: the word itself is the setting. Further words are ignored, as keepalived does."""
+    """No argument: the word itself is the setting."""
 
     required: str = ""
+    most: int | None = 0
 
-    def read(self, r: Reading) -> Any:
-        if len(r.words) > 1:
-            r.note(f"'{r.words[0]}' takes no value; '{r.words[1]}' is ignored")
+    def read(self, _r: Reading, /) -> Any:
         return True
 
     def written(self, _value: Any, _words: list[str], /) -> list[str]:
@@ -319,19 +325,20 @@ class Text(Argument):
     required: str = "error"
     longest: int = 0
     refuse: bool = False
-    further: Literal["", "note", "error"] = ""
-    """What further words are: passed over, passed over and remarked on, or an error that costs the line."""
+    further: Literal["", "error", "fatal"] = ""
+    """What further words are: passed over, an error that costs the line, or one that ends keepalived's reading."""
     omitted: Any = None
     free: ClassVar[bool] = True
 
     def read(self, r: Reading) -> Any:
         if len(r.words) < 2 and not self.required:
             return self.omitted
-        if len(r.words) > 2 and self.further == "error":
-            r.error(f"'{r.words[0]}' takes one value, and not '{r.words[2]}' too; {r.dropped}", 2)
+        if len(r.words) > 2 and self.further:
+            code = Exit.MISSING_ARGUMENT if self.further == "fatal" else Exit.ERRORS
+            hint = f'in double quotes they are one: "{" ".join(r.words[1:])}"'
+            message = f"'{r.words[0]}' takes one word, and not '{r.words[2]}' too; {r.dropped}"
+            r.error(message, 2, suggestion=hint, exit_code=code)
             return DROP
-        if len(r.words) > 2 and self.further == "note":
-            r.note(f"'{r.words[0]}' takes one value; '{r.words[2]}' is ignored", 2)
         return Argument.read(self, r)
 
     def value(self, r: Reading, text: str, at: int) -> Any:
@@ -452,6 +459,7 @@ class Words(Argument):
     name: str = "WORD..."
     least: int = 1
     required: str = "error"
+    most: int | None = None
 
     def read(self, r: Reading) -> Any:
         if len(r.words) - 1 < self.least:
@@ -470,6 +478,7 @@ class Custom(Argument):
     shape: str
     required: str = "error"
     least: int = 1
+    most: int | None = None
 
     def read(self, r: Reading) -> Any:
         if len(r.words) - 1 < self.least:

@@ -141,6 +141,8 @@ class Parser:
             self._cut(line)
         if value is DROP:
             return
+        if word.arguments.most is not None:
+            reading.wants(word.arguments.most + 1)
         setting = word.setting
         if word.settled and node.has(setting) and node.maybe(setting) != value and value in word.settled:
             reading.error(f"'{word.name}' was {node.maybe(setting)} before; {value} is ignored")
@@ -196,6 +198,8 @@ class Parser:
         block = BLOCKS[word.opens]
         welcome = self._welcome(node, word, reading)
         header = word.arguments.read(reading) if welcome else DROP
+        if header is not DROP:
+            self._extra_parameters(word, block, reading)
         if word.repeat is Repeat.FIRST and node.blocks(block.path):
             reading.error(f"a second '{word.name}' in one {_place(node.block)}; it is skipped", 0)
             header = DROP
@@ -219,6 +223,20 @@ class Parser:
             self._items(child)
         else:
             self._block(child, nested=True)
+
+    def _extra_parameters(self, word: Word, block: Block, reading: Reading) -> None:
+        """Words before the brace that nothing reads. Those of a block of lines may be meant as lines: an error."""
+        most = word.arguments.most
+        if most is None or len(reading.words) <= most + 1:
+            return
+        if block.line:
+            reading.error(
+                f"extra words before the '{{' of '{word.name}' are ignored: {' '.join(reading.words[most + 1 :])}",
+                most + 1,
+                suggestion="what belongs into the block stands behind the brace",
+            )
+        else:
+            reading.wants(most + 1)
 
     def _skip(self, opening: Line) -> None:
         """To the end of a block that is not read."""

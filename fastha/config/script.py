@@ -7,6 +7,9 @@ from fastha.config.arguments import DROP, Argument, Drop, Reading
 from fastha.config.lexer import command_words, script_words
 from fastha.config.source import Line
 
+SCRIPT_WORDS = 3
+"""Of a command with an account: SCRIPT USER GROUP."""
+
 
 @dataclass(frozen=True)
 class ScriptLine:
@@ -25,6 +28,7 @@ class Script(Argument):
 
     account: bool = True
     required: str = "fatal"
+    most: int | None = None
     pure: ClassVar[bool] = False
     free: ClassVar[bool] = True
 
@@ -46,6 +50,7 @@ class Script(Argument):
             return DROP
         if not self.account or len(words) < 2:
             return ScriptLine(tuple(argv), r.line)
+        r.wants(len(r.words) - max(len(words) - SCRIPT_WORDS, 0))
         user, group, supplementary = account(words[1:])
         return ScriptLine(tuple(argv), r.line, user, group, supplementary)
 
@@ -77,6 +82,7 @@ class Account(Argument):
     """USER [[:]GROUP]."""
 
     required: str = "error"
+    most: int | None = 2
 
     def read(self, r: Reading) -> tuple[str, str | None, bool] | Drop:
         if len(r.words) < 2:

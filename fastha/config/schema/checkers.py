@@ -147,7 +147,7 @@ URL = (
     ),
     Word(
         name="digest",
-        arguments=Custom(digest, "MD5 (32 hexadecimal digits)", required="fatal"),
+        arguments=Custom(digest, "MD5 (32 hexadecimal digits)", required="fatal", most=1),
         repeat=Repeat.FIRST,
         default="not compared",
         effect="MD5 that the body must have; `fastha genhash` computes it.",
@@ -196,14 +196,14 @@ URL = (
             ),
             (
                 "regex_min_offset",
-                Custom(offset, "OCTETS", required="note"),
+                Custom(offset, "OCTETS", required="note", most=1),
                 "0",
                 "Where the search begins.",
                 "regex_min_offset 100",
             ),
             (
                 "regex_max_offset",
-                Custom(offset, "OCTETS", required="note"),
+                Custom(offset, "OCTETS", required="note", most=1),
                 "the end",
                 "Where a match must begin at the latest.",
                 "regex_max_offset 5000",
@@ -395,7 +395,7 @@ DNS_CHECK = Block(
         ),
         Word(
             name="name",
-            arguments=Custom(domain_name, "NAME", required="fatal"),
+            arguments=Custom(domain_name, "NAME", required="fatal", most=1),
             default="the root",
             effect="Name asked for.",
             repeat=Repeat.FIRST,
@@ -465,7 +465,7 @@ FILE_CHECK = Block(
         ),
         Word(
             name="weight",
-            arguments=Custom(file_check_weight, "WEIGHT [reverse|noreverse]"),
+            arguments=Custom(file_check_weight, "WEIGHT [reverse|noreverse]", most=2),
             default="the track_file's",
             effect="The value times this is added to the server's weight.",
             example="weight 1",

@@ -66,7 +66,7 @@ LVS = (
     *(
         Word(
             name=name,
-            arguments=Custom(flush_on_stop, "[VS]", required="", least=0),
+            arguments=Custom(flush_on_stop, "[VS]", required="", least=0, most=1),
             default="off",
             effect=effect,
             store="lvs_flush_on_stop",
@@ -94,7 +94,7 @@ LVS = (
     Word(
         name="nftables_ipvs",
         repeat=Repeat.FIRST,
-        arguments=Words("[TABLE]", 0, required=""),
+        arguments=Words("[TABLE]", 0, required="", most=1),
         default="off",
         effect="Groups of addresses become one mark each, set by nftables.",
         reload=START,

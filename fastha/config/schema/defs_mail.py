@@ -16,7 +16,7 @@ from fastha.config.schema.readers import (
 from fastha.config.script import Account, Script
 
 START = Reload.START
-FIFO = Words("PATH [USER [[:]GROUP]]", 1)
+FIFO = Words("PATH [USER [[:]GROUP]]", 1, most=3)
 
 
 MAIL = (
@@ -43,7 +43,7 @@ MAIL = (
     ),
     Word(
         name="smtp_server",
-        arguments=Custom(smtp_server, "ADDRESS|NAME [PORT]", required="fatal"),
+        arguments=Custom(smtp_server, "ADDRESS|NAME [PORT]", required="fatal", most=2),
         default="none: no mail",
         effect="Relay that takes the mails.",
         example="smtp_server 192.0.2.25 25",
@@ -81,7 +81,7 @@ MAIL = (
     ),
     Word(
         name="smtp_auth",
-        arguments=Words("USER PASSWORD-FILE", 2),
+        arguments=Words("USER PASSWORD-FILE", 2, most=2),
         default="none",
         effect="Who we are to the relay; the password is the file's first line. Needs smtp_tls.",
         status=Status.OURS,

@@ -250,7 +250,7 @@ VRRP = (
     *(
         Word(
             name=name,
-            arguments=Words("[NAME...]", 0, required=""),
+            arguments=Words("[NAME...]", 0, required="", most=1 if name == "nftables" else None),
             repeat=Repeat.FIRST,
             default="keepalived" if name == "nftables" else "not used",
             effect=effect,

@@ -1,6 +1,6 @@
 """virtual_server, real_server and virtual_server_group."""
 
-from fastha.config.arguments import NO_LIMIT, UINT, Bool, Choice, Custom, Decimal, Integer, Text, Words, one_of
+from fastha.config.arguments import NO_LIMIT, UINT, Bool, Choice, Custom, Decimal, Integer, Text, one_of
 from fastha.config.schema.entry import Block, Reload, Repeat, Status, Word
 from fastha.config.schema.servers import damping, granularity, method, server, virtual_address
 from fastha.config.script import Script
@@ -133,7 +133,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="persistence_granularity",
-            arguments=Custom(granularity, "IPv4 MASK | IPv6 PREFIX LENGTH", required="fatal"),
+            arguments=Custom(granularity, "IPv4 MASK | IPv6 PREFIX LENGTH", required="fatal", most=1),
             default="each address for itself",
             effect="Clients in one network count as one.",
             example="persistence_granularity 255.255.255.0",
@@ -226,7 +226,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="sorry_server",
-            arguments=Custom(server, "ADDRESS [PORT]", required="fatal"),
+            arguments=Custom(server, "ADDRESS [PORT]", required="fatal", most=2),
             default="none",
             effect="Takes over while quorum is lost.",
             example="sorry_server 192.0.2.99 80",
@@ -265,7 +265,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="flap_damping",
-            arguments=Custom(damping, "COUNT SECONDS", least=2, required="error"),
+            arguments=Custom(damping, "COUNT SECONDS", least=2, required="error", most=2),
             default="never",
             effect="A real server that fell so often within this time stays out, when it comes up again, until it has "
             "been up for that time.",
@@ -283,7 +283,7 @@ VIRTUAL_SERVER = Block(
         ),
         Word(
             name="real_server",
-            arguments=Custom(server, "ADDRESS [PORT]", required="fatal"),
+            arguments=Custom(server, "ADDRESS [PORT]", required="fatal", most=2),
             opens="real_server",
             repeat=Repeat.MANY,
             effect="A server of the pool.",
@@ -476,7 +476,7 @@ BLOCKS = (
 ROOT_WORDS = (
     Word(
         name="virtual_server",
-        arguments=Custom(virtual_address, "ADDRESS [PORT] | fwmark MARK | group NAME", required="fatal"),
+        arguments=Custom(virtual_address, "ADDRESS [PORT] | fwmark MARK | group NAME", required="fatal", most=2),
         opens="virtual_server",
         repeat=Repeat.MANY,
         default="port 0",
@@ -486,7 +486,7 @@ ROOT_WORDS = (
     ),
     Word(
         name="virtual_server_group",
-        arguments=Words("NAME", 1, required="fatal"),
+        arguments=Text("NAME", required="fatal", further="fatal"),
         opens="virtual_server_group",
         repeat=Repeat.MANY,
         effect="Addresses, ranges and marks for 'virtual_server group'; one pool with one quorum serves them all.",

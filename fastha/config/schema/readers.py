@@ -144,6 +144,7 @@ def receive_policy(r: Reading) -> Any:
     words = {word.upper() for word in r.words[1:]}
     for at, word in enumerate(r.words[1:], 1):
         if word.upper() not in {"MTU", "ADVERT"}:
+            r.wants(at + 1)
             return Integer(0, UINT, "BYTES").value(r, word, at)
     if {"MTU", "ADVERT"} <= words:
         r.error("both MTU and ADVERT; MTU is used", 2)

@@ -16,7 +16,9 @@ def _weight(limit: int, default: str, what: str) -> Word:
     script = limit == 253
     return Word(
         name="weight",
-        arguments=Custom(weight(limit), f"-{limit}..{limit} [reverse]", required="fatal" if script else "error"),
+        arguments=Custom(
+            weight(limit), f"-{limit}..{limit} [reverse]", required="fatal" if script else "error", most=2
+        ),
         repeat=Repeat.LAST if script else Repeat.FIRST,
         default=default,
         effect=what,
@@ -211,7 +213,7 @@ BFD_INSTANCE = Block(
             ("multihop", Bool(), "false", "Uses the port of multihop sessions.", "multihop"),
             (
                 "weight",
-                Custom(weight(253), "-253..253 [reverse]", required="fatal"),
+                Custom(weight(253), "-253..253 [reverse]", required="fatal", most=2),
                 "0",
                 "Weight for instances that track it.",
                 "weight -20",

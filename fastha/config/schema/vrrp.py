@@ -53,7 +53,7 @@ AUTH_HMAC = Block(
         for name, arguments, default, effect, example in (
             (
                 "key",
-                Custom(hmac_key, "ID (1..255) TEXT|hex:DIGITS|file:PATH (32..64 bytes)", least=2),
+                Custom(hmac_key, "ID (1..255) TEXT|hex:DIGITS|file:PATH (32..64 bytes)", least=2, most=2),
                 "none",
                 "A shared key. All that are known are accepted.",
                 'key 1 "0123456789abcdef0123456789abcdef"',
@@ -172,7 +172,7 @@ BLOCKS = (
     ),
 )
 
-NAMED = Text("NAME", required="error")
+NAMED = Text("NAME", required="error", further="error")
 
 ROOT_WORDS = (
     Word(

@@ -194,7 +194,7 @@ def _groups(ctx: Context) -> dict[str, _Group]:
     """virtual_server_group by name; of two with one name the first is used."""
     result: dict[str, _Group] = {}
     for node in ctx.root.blocks("virtual_server_group"):
-        name = node.header[0]
+        name = node.header
         if not node.items:
             ctx.error(f"virtual_server_group {name} has no usable entry; it is dropped", node.line, 1)
             continue
