@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 from fastha.config.diagnostics import Exit, Report, closest
 from fastha.config.hints import comment_mark
 from fastha.config.source import Line
-from fastha.model.net import Family, family_of, parse_address
+from fastha.model.net import Address, Family, family_of, parse_address
 from fastha.model.units import S
 
 
@@ -27,7 +27,7 @@ DROP: Final = Drop()
 UINT: Final = 2**32 - 1
 INT: Final = 2**31 - 1
 INTEGER = re.compile(r"[+-]?[0-9]+")
-DECIMAL = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
+DECIMAL = re.compile(r"\+?([0-9]*)(?:\.([0-9]*))?")
 MAX_INTERFACE: Final = 15
 NO_LIMIT: Final = "18446744073709.551615"
 """Upper bound of the times that keepalived bounds by its integers only."""
@@ -206,6 +206,9 @@ class Integer(Argument):
             number = c_integer(text)
         elif match and (match.end() == len(text) or not self.strict):
             number = int(match[0])
+        elif not text:
+            number = 0
+            r.note('"" is taken as 0', at)
         else:
             number = None
         after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
@@ -264,7 +267,7 @@ class Decimal(Argument):
     def value(self, r: Reading, text: str, at: int) -> Any:
         match = DECIMAL.match(text)
         after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
-        if match is None or not match[0].strip("."):
+        if match is None or not match[0].strip("+."):
             r.error(f"'{text}' is not a number ({self.describe()}); {after}", at)
             return self.otherwise
         if match.end() != len(text):
@@ -420,15 +423,16 @@ class Choice(Argument):
 
 @dataclass(frozen=True)
 class AddressArgument(Argument):
-    """An IPv4 or IPv6 address."""
+    """An IPv4 or IPv6 address. `strict`: what follows it is an error; else see `lone_address`."""
 
     required: str = "fatal"
     family: Family | None = None
     multicast: bool = False
+    strict: bool = False
 
     def value(self, r: Reading, text: str, at: int) -> Any:
         try:
-            address = parse_address(text)
+            address = parse_address(text) if self.strict else lone_address(r, text, at)
         except ValueError as error:
             r.error(f"{error}; {r.dropped}", at)
             return DROP
@@ -443,6 +447,16 @@ class AddressArgument(Argument):
     def describe(self) -> str:
         kind = f"IPv{self.family} " if self.family else ""
         return f"{kind}{'multicast ' if self.multicast else ''}ADDRESS"
+
+
+def lone_address(r: Reading, text: str, at: int) -> Address:
+    """An address where a prefix length or the end of a range means nothing: keepalived passes over it, and so do we,
+    with a note. ValueError when it is no address."""
+    host, mark, _ = text.partition("/" if "/" in text else "-")
+    address = parse_address(host)
+    if mark:
+        r.note(f"one address is wanted here: '{text[len(host) :]}' is ignored", at)
+    return address
 
 
 def is_multicast(address: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from fastha.config.arguments import DROP, UINT, Flag, Integer, InterfaceName, Reading, one_of
+from fastha.config.arguments import DROP, UINT, Flag, Integer, InterfaceName, Reading, lone_address, one_of
 from fastha.config.diagnostics import closest
 from fastha.config.routes import route, rule
 from fastha.config.schema.lines import ADDRESS_LINE, PEER_LINE
@@ -110,8 +110,10 @@ def _address(r: Reading, foreign: str) -> Any:
         return DROP
     full = 128 if family_of(address) == 6 else 32
     prefixlen = full
-    if slash:
-        number = int(length) if length.isdecimal() and length.isascii() else -1
+    if slash and not length:
+        r.note(f"a prefix length is missing after '/'; {full} is used", 0)
+    elif slash:
+        number = int(length) if length.removeprefix("+").isdecimal() and length.isascii() else -1
         if 0 <= number <= full:
             prefixlen = number
         else:
@@ -156,8 +158,14 @@ def _address_options(r: Reading, result: AddressLine, foreign: str) -> Any:
         else:
             options[word.setting] = value
         at += 2
-    if "peer" in options and options.pop("brd", None) is not None:
+    if "peer" not in options:
+        return None
+    if options.pop("brd", None) is not None:
         r.error("an address with a peer has no broadcast address; it is dropped", 0)
+    full = 128 if v6 else 32
+    if result.prefixlen != full:
+        r.error(f"an address with a peer has no prefix length; '/{result.prefixlen}' is ignored", 0)
+        result.prefixlen = full
     return None
 
 
@@ -195,12 +203,15 @@ def _peer(r: Reading, item: AddressLine, address: Address, at: int) -> bool:
     if family_of(address) != item.family:
         r.error(f"{address} is not of the address's family; it is ignored", at)
         return False
+    if "peer" in item.options:
+        r.error(f"a second peer: {address} is ignored", at)
+        return False
     return True
 
 
 def _unicast_peer(r: Reading) -> Any:
     try:
-        address = parse_address(r.words[0])
+        address = lone_address(r, r.words[0], 0)
     except ValueError as error:
         r.error(f"{error}; the peer is skipped", 0)
         return DROP

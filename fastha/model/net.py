@@ -15,9 +15,13 @@ Family = Literal[4, 6]
 def parse_address(text: str) -> Address:
     """The canonical form of `text`; ValueError, quoting the input, when it is no IPv4 or IPv6 address."""
     try:
-        return Address(str(IPv6Address(text) if ":" in text else IPv4Address(text)))
+        if ":" not in text:
+            return Address(str(IPv4Address(text)))
+        if "%" not in text:  # a zone is no part of an address, though `ipaddress` has it so
+            return Address(str(IPv6Address(text)))
     except ValueError:
-        raise ValueError(f"'{text}' is not an IP address") from None
+        pass
+    raise ValueError(f"'{text}' is not an IP address")
 
 
 def family_of(address: Address) -> Family:

@@ -3,16 +3,11 @@
 from dataclasses import dataclass, field
 
 from fastha.model.net import Address, Family
-from fastha.model.plan import AuthType, VrrpInstance
+from fastha.model.plan import VrrpInstance
 from fastha.model.units import Ns
 from fastha.vrrp.actions import Action, Log
 from fastha.vrrp.priority import Seen
 from fastha.vrrp.timers import Timers
-from fastha.wire import ah, trailer
-from fastha.wire import vrrp as wire
-
-MOST_ADDRESSES = 255
-"""What the count field of an advert can say."""
 
 
 @dataclass(slots=True)
@@ -56,17 +51,6 @@ class World:
     def advert_addresses(self, plan: VrrpInstance) -> tuple[Address, ...]:
         """virtual_ipaddress of the instance's family, as many as one packet of the link carries."""
         link = self.links.get(plan.interface)
-        room = room_for_addresses(plan, link.mtu if link else 1500)
+        room = plan.room_for_addresses(link.mtu if link else 1500)
         own = [a.address for a in plan.addresses if (":" in a.address) == (plan.family == 6)]
         return tuple(own[:room])
-
-
-def room_for_addresses(plan: VrrpInstance, mtu: int) -> int:
-    """How many addresses an advert carries on a link; the Ethernet header counts too, as in keepalived."""
-    taken = 14 + wire.HEADER.size + wire.auth_length(plan.version, plan.family)
-    if plan.auth_type is AuthType.AH:
-        taken += ah.SIZE
-    if plan.auth_hmac is not None:
-        taken += trailer.SIZE
-    taken += 20 if plan.family == 4 else 40
-    return max(0, min(MOST_ADDRESSES, (mtu - taken) // (4 if plan.family == 4 else 16)))

@@ -308,6 +308,7 @@ WIRE = (
     ),
     Word(
         name="use_ipvlan",
+        repeat=Repeat.FIRST,
         arguments=Custom(use_ipvlan, "[[name] INTERFACE] [ADDRESS[/LEN]] [bridge|private|vepa] [group GROUP]", "", 0),
         default="off",
         effect="Runs the instance on an ipvlan interface of its own.",

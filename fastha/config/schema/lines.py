@@ -75,7 +75,7 @@ ADDRESS_LINE = Block(
         ),
         Word(
             name="peer",
-            arguments=AddressArgument(),
+            arguments=AddressArgument(strict=True),
             default="none",
             effect="The other end of a point-to-point address.",
             example="192.0.2.10 peer 192.0.2.11",

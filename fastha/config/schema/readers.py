@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastha.config.arguments import DROP, UINT, Integer, InterfaceName, Reading, c_integer, is_multicast
+from fastha.config.arguments import DROP, UINT, Integer, InterfaceName, Reading, c_integer, is_multicast, lone_address
 from fastha.config.diagnostics import closest
 from fastha.config.preprocess import CHECKS
-from fastha.model.net import parse_address
 
 PORT = Integer(1, 65535, "PORT")
 UMASK_NAMES = {
@@ -96,7 +95,7 @@ def sync_daemon(r: Reading) -> Any:
 
 def _group(r: Reading, text: str, at: int) -> Any:
     try:
-        address = parse_address(text)
+        address = lone_address(r, text, at)
     except ValueError as error:
         r.error(str(error), at)
         return DROP
@@ -119,6 +118,9 @@ def affinity(r: Reading) -> Any:
 
 def umask(r: Reading) -> Any:
     text = "".join(r.words[1:])
+    if text.startswith("+"):
+        r.error(f"'{text}' is not a number")
+        return DROP
     if len(r.words) > 2 and "|" not in text:
         r.error(f"'{r.words[2]}' is one word too many; the line is ignored", 2)
         return DROP

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
-from fastha.config.arguments import DROP, NO_LIMIT, UINT, Decimal, Integer, Reading
+from fastha.config.arguments import DROP, NO_LIMIT, UINT, Decimal, Integer, Reading, lone_address
 from fastha.config.diagnostics import closest
-from fastha.model.net import Address, parse_address
+from fastha.model.net import Address
 from fastha.model.plan import Forwarding, Method, TunnelType
 
 PORT = Integer(0, 65535, "PORT")
@@ -33,7 +33,7 @@ class VirtualKey:
 def _address(r: Reading, at: int, what: str) -> Any:
     text = r.words[at]
     try:
-        return parse_address(text)
+        return lone_address(r, text, at)
     except ValueError as error:
         host, _, port = text.rpartition(":")
         hint = f"write the port as a word of its own: '{host} {port}'" if host and port.isdecimal() else ""
@@ -77,9 +77,6 @@ def method(r: Reading) -> Any:
     plain = Method(forwarding=forwarding)
     if len(r.words) == 2:
         return plain
-    if forwarding is not Forwarding.TUN:
-        r.error(f"'{r.words[2]}': only TUN has options; they are dropped", 2)
-        return plain
     kind, port, flags = TunnelType.IPIP, 0, 0
     at = 2
     while at < len(r.words):
@@ -104,6 +101,9 @@ def method(r: Reading) -> Any:
     problem = _tunnel_problem(kind, port, flags)
     if problem:
         r.error(f"{problem}; the tunnel options are dropped", 2)
+        return plain
+    if forwarding is not Forwarding.TUN:
+        r.note(f"'{r.words[2]}': only TUN has options; they are ignored", 2)
         return plain
     return Method(forwarding=forwarding, tunnel=kind, tunnel_port=port, tunnel_flags=flags)
 

@@ -113,7 +113,7 @@ class _Instance:
         addresses, excluded = self._addresses(interface or "", made, vrid or 0)
         auth_type, password = self._authentication()
         nopreempt, preempt_delay = self._preemption()
-        if node.has("vmac_xmit_base") and (self.strict or not (node.has("use_vmac") or node.has("use_vmac_addr"))):
+        if node.has("vmac_xmit_base") and (self.strict or not node.has("use_vmac")):
             self.error("vmac_xmit_base needs use_vmac, and is not for strict mode; it is ignored", "vmac_xmit_base")
         routes = self.lines.routes(node, "virtual_routes")
         rules = self.lines.rules(node, "virtual_rules")
@@ -239,8 +239,9 @@ class _Instance:
                 self.ctx.report.note(message, self.node.line, 1, suggestion=suggestion)
             else:
                 self.error(f"{text}: multicast is used", suggestion=suggestion)
-        if peers and self.node.has("use_vmac") and not self.node.has("vmac_xmit_base"):
-            self.error("unicast with use_vmac needs vmac_xmit_base; it is taken as set", "use_vmac")
+        made = next((word for word in ("use_vmac", "use_ipvlan") if self.node.has(word)), "")
+        if peers and made and not self.node.has("vmac_xmit_base"):
+            self.error(f"unicast with {made} needs vmac_xmit_base; it is taken as set", made)
         if peers and self.strict and self._multicast_capable():
             self.refuse("unicast is not allowed in strict mode")
         return tuple(peers.values())
@@ -425,7 +426,7 @@ class _Instance:
 
     def _source(self) -> Address | None:
         source: Address | None = self.node.maybe("source")
-        if source is None and self.node.has("use_ipvlan") and not self.node.has("use_vmac"):
+        if source is None and self.node.has("use_ipvlan"):
             source = self.node.maybe("use_ipvlan").get("address")
         if source is not None and family_of(source) != self.family:
             self.error(f"source address {source} is not IPv{self.family}; it is ignored", "source")

@@ -6,10 +6,11 @@ from fastha.config.semantics.scripts import Scripts
 from fastha.model.plan import Command, Fifo, Mail, MailTls, ProcessSettings, SupervisorPlan
 from fastha.model.units import S
 
+INSTANCES, SERVICES = ("INSTANCE", "GROUP"), ("VS", "RS")
 FIFOS = (
-    ("notify_fifo", ("INSTANCE", "GROUP", "VS", "RS")),
-    ("vrrp_notify_fifo", ("INSTANCE", "GROUP")),
-    ("lvs_notify_fifo", ("VS", "RS")),
+    ("notify_fifo", (*INSTANCES, *SERVICES)),
+    ("vrrp_notify_fifo", INSTANCES),
+    ("lvs_notify_fifo", SERVICES),
 )
 
 
@@ -79,12 +80,20 @@ def _script(ctx: Context, scripts: Scripts, word: str) -> Command | None:
 def fifos(ctx: Context, scripts: Scripts) -> tuple[Fifo, ...]:
     """The named pipes, each with its reader. Two for one path: the first one stays."""
     result: dict[str, Fifo] = {}
+    speakers = (INSTANCES if ctx.root.blocks("vrrp_instance") else ()) + (
+        SERVICES if ctx.root.blocks("virtual_server") else ()
+    )
     for word, kinds in FIFOS:
         script: ScriptLine | None = ctx.defs.maybe(f"{word}_script")
         words: tuple[str, ...] | None = ctx.defs.maybe(word)
+        if not set(kinds) & set(speakers):
+            if words is not None:
+                ctx.report.note(f"{word}: nothing in this configuration would write to it", ctx.defs.line_of(word))
+            continue
         if words is None:
             if script is not None:
                 ctx.report.note(f"{word}_script without {word}: it is not run", script.line)
+                scripts.command(script, f"{word}_script")
             continue
         line = ctx.defs.line_of(word)
         path = words[0]

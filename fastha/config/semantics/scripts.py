@@ -110,6 +110,8 @@ class Scripts:
         if found is None:
             found = self._commands[key] = self._resolve(script.argv, account)
         if isinstance(found, str):
+            if self._ctx.host.stat(script.argv[0]) is not None:
+                self.used.append(script.line)  # keepalived counts what is there, even if it cannot be run
             if strict:
                 self._ctx.error(f"{what} is not run: {found}", script.line, 1)
             else:

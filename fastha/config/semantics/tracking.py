@@ -70,6 +70,9 @@ class Tracking:
         if account is None:
             self._forget("script", node)
             return
+        if not ctx.root.blocks("vrrp_instance"):
+            ctx.report.note(f"{what} is not run: there is no vrrp_instance that could track it", node.line, 1)
+            return
         command = self._scripts.run_as(script, account, what, strict=True)
         if command is None:
             self._dropped_scripts.add(name)

@@ -6,6 +6,7 @@ from typing import Any
 from fastha.config.arguments import MAX_INTERFACE, UINT
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.names import Names
+from fastha.config.source import Line
 from fastha.config.tree import Node
 from fastha.model.net import Family
 from fastha.model.plan import MadeLink, VirtualAddress
@@ -26,6 +27,7 @@ class Vmacs:
             options = _options(node)
             if options is None:
                 continue
+            self._judge_names(node)
             self._judge(node, options)
             if "name" in options:
                 self._taken.add(options["name"])
@@ -41,7 +43,7 @@ class Vmacs:
             return None
         group = self._group(node, options)
         name: str | None = options.get("name")
-        if node.has("use_ipvlan") and not node.has("use_vmac"):
+        if node.has("use_ipvlan"):
             name = name or self._lasting(base, vrid) or self._free(self._prefix("vmac_prefix"), vrid, family)
             link = MadeLink(
                 name=name,
@@ -121,13 +123,21 @@ class Vmacs:
             return None
         number = self._names.number("group", text, UINT)
         if number is None:
-            line = node.line_of("use_vmac" if node.has("use_vmac") else "use_ipvlan")
+            line = node.line_of(_word(node))
             self._ctx.error(f"{node.header}: there is no group '{text}' of interfaces; it is ignored", line)
         return number
 
+    def _judge_names(self, node: Node) -> None:
+        """Two lines may name the interface: the first one counts."""
+        if node.has("use_ipvlan") and node.has("use_vmac"):
+            text = f"{node.header}: use_vmac and use_ipvlan; it runs on an ipvlan"
+            self._ctx.report.note(text, node.line_of("use_vmac"))
+        for name, line in _names(node)[1:]:
+            self._ctx.error(f"{node.header}: the interface has a name already; '{name}' is ignored", line)
+
     def _judge(self, node: Node, options: dict[str, Any]) -> None:
         ctx = self._ctx
-        word = "use_vmac" if node.has("use_vmac") else "use_ipvlan"
+        word = _word(node)
         line = node.line_of(word)
         name = options.get("name")
         if name in ctx.made:
@@ -147,9 +157,25 @@ class Vmacs:
             ctx.error(f"{node.header}: use_ipvlan needs an address of its own for IPv4", line)
 
 
+def _word(node: Node) -> str:
+    """The one of two words that counts."""
+    return "use_ipvlan" if node.has("use_ipvlan") else "use_vmac"
+
+
 def _options(node: Node) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = node.maybe("use_vmac" if node.has("use_vmac") else "use_ipvlan")
-    return found
+    """What the line of the word that counts says; the name may stand in the other one. None: there is no such line."""
+    found: dict[str, Any] | None = node.maybe(_word(node))
+    if found is None:
+        return None
+    names = _names(node)
+    return found | ({"name": names[0][0]} if names else {})
+
+
+def _names(node: Node) -> list[tuple[str, Line]]:
+    """Names for the interface with their lines, in the order of the file."""
+    lines = [(node.maybe(word), node.line_of(word)) for word in ("use_vmac", "use_ipvlan") if node.has(word)]
+    lines.sort(key=lambda pair: pair[1].order)
+    return [(options["name"], line) for options, line in lines if "name" in options]
 
 
 def _mac(written: str | None, vrid: int, family: Family) -> str:

@@ -44,6 +44,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         instance = reader.read(node, membership.get(node.header))
         if instance is not None:
             instances.append(instance)
+            _surplus(ctx, node, instance)
     _distinct(ctx, nodes, instances)
     defs = ctx.defs
     _track_groups(ctx, {node.header for node in nodes})
@@ -67,6 +68,21 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         fifo_write_states_on_reload=defs.has("fifo_write_vrrp_states_on_reload"),
         log_detail=log_detail,
         process=process_settings(ctx, "vrrp", "keepalived_vrrp"),
+    )
+
+
+def _surplus(ctx: Context, node: Node, instance: VrrpInstance) -> None:
+    """More addresses than an advert carries: the others are there as well, and are not advertised."""
+    link = ctx.host.interfaces().get(instance.base or instance.interface)
+    room = instance.room_for_addresses(link.mtu if link else 1500)
+    if len(instance.addresses) <= room:
+        return
+    first = instance.addresses[room].address
+    lines = [item.line for item in node.entries("virtual_ipaddress") if item.address == first]
+    ctx.advise(
+        f"{instance.name}: an advert carries {room} addresses on {instance.interface}, and there are "
+        f"{len(instance.addresses)}: from here on they are as in virtual_ipaddress_excluded",
+        lines[0],
     )
 
 
@@ -182,8 +198,10 @@ def _track_groups(ctx: Context, known: set[str]) -> None:
         for item in names:
             if item.name not in known:
                 note(f"track_group {node.header}: there is no vrrp_instance '{item.name}'", item.line, item.at)
-        if not any(item.name in known for item in names):
-            note(f"track_group {node.header} has no members; it is removed", node.line, 1)
+        if not names:
+            ctx.error(f"track_group {node.header} has no members; it is removed", node.line, 1)
+        elif not any(item.name in known for item in names):
+            note(f"track_group {node.header} has no member that is there; it is removed", node.line, 1)
 
 
 def _promoting(nodes: list[Node], instances: list[VrrpInstance]) -> tuple[str, ...]:

@@ -81,6 +81,12 @@ class Track:
     reverse: bool = False
 
 
+MOST_ADDRESSES = 255
+"""What the count field of an advert can say."""
+ETHERNET, IPV4, IPV6, VRRP, V2_PASSWORD, AH, HMAC_TRAILER = 14, 20, 40, 8, 8, 24, 28
+"""Octets of an advert beside its addresses (RFC 5798 5.2, RFC 2402 2)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnicastPeer:
     address: Address
@@ -171,6 +177,17 @@ class VrrpInstance:
     def owner(self) -> bool:
         """Priority 255: the address owner."""
         return self.priority == 255
+
+    def room_for_addresses(self, mtu: int) -> int:
+        """How many addresses an advert carries on a link; the Ethernet header counts too, as in keepalived."""
+        taken = ETHERNET + (IPV4 if self.family == 4 else IPV6) + VRRP
+        if self.version == 2 and self.family == 4:
+            taken += V2_PASSWORD
+        if self.auth_type is AuthType.AH:
+            taken += AH
+        if self.auth_hmac is not None:
+            taken += HMAC_TRAILER
+        return max(0, min(MOST_ADDRESSES, (mtu - taken) // (4 if self.family == 4 else 16)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from fastha.model.plan import AuthHmac, AuthType, Track, VirtualAddress
 from fastha.model.units import MS, S
 from fastha.vrrp import actions, events
 from fastha.vrrp.orders import Mode
-from fastha.vrrp.world import room_for_addresses
 from tests.unit.vrrp.bench import HIGHER, Bench, instance
 
 
@@ -69,7 +68,8 @@ def test_a_result_that_is_unknown_again_changes_nothing() -> None:
 
 
 def test_a_master_says_its_new_priority_with_the_next_advert_and_keeps_the_phase() -> None:
-    bench = Bench(instance(track_files=(Track(name="f", weight=1),))).master().say(events.FileValue("f", 20))
+    bench = Bench(instance(track_files=(Track(name="f", weight=1),))).start().say(events.FileValue("f", 0)).down()
+    bench.say(events.FileValue("f", 20))
     order = bench.order()
     assert (order.mode, order.shift) == (Mode.SPEAK, 0)
     assert order.datagrams[0].payload[2] == 120
@@ -159,7 +159,7 @@ def test_a_link_that_is_told_about_before_start_only_counts() -> None:
     ],
 )
 def test_as_many_addresses_as_a_packet_carries(words: dict[str, object], mtu: int, room: int) -> None:
-    assert room_for_addresses(instance(**words), mtu) == room
+    assert instance(**words).room_for_addresses(mtu) == room
 
 
 def test_the_others_are_named_once_and_are_there_all_the_same() -> None:
