@@ -18,7 +18,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bench_probes import spread
+from benchmarks.record import spread
 from benchmarks.subjects import keepalived_path, keepalived_version
 
 TCP: Final = "TCP_CHECK {\n            connect_timeout 3\n            retry 2\n        }"

@@ -20,8 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from benchmarks.bench_probes import spread
 from benchmarks.lab import LabError
+from benchmarks.record import spread
 from fastha.config.load import load
 from fastha.lvs.reconcile import execute
 from fastha.model import codec

@@ -13,8 +13,8 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from benchmarks.bench_probes import spread
 from benchmarks.lab import Lab, cpu_seconds, rss_mib, wait_for
+from benchmarks.record import spread
 from benchmarks.subjects import Fastha, Keepalived, keepalived_version
 
 INTERVAL = 60.0

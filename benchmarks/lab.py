@@ -90,7 +90,7 @@ def wait_for(what: str, condition: Callable[[], object], timeout: float = TIMEOU
 
 
 class Backend:
-    """The servers: how many connections they have accepted so far."""
+    """The servers: what they have seen so far."""
 
     def __init__(self, process: subprocess.Popen[str], counters: Path) -> None:
         self.process = process
@@ -101,7 +101,13 @@ class Backend:
 
     @property
     def accepted(self) -> int:
+        """Connections."""
         return int(struct.unpack_from("Q", self._counters)[0])
+
+    @property
+    def resumed(self) -> int:
+        """TLS: handshakes that went on with an earlier session."""
+        return int(struct.unpack_from("Q", self._counters, 16)[0])
 
 
 class Lab:
@@ -202,6 +208,16 @@ class Lab:
             self._processes.remove(process)
 
     def backend(self, kind: str, port: int) -> Backend:
-        """Servers of a kind (`tcp` or `http`) on a port of every address."""
+        """Servers of a kind (`tcp`, `http` or `tls`) on a port of every address."""
         counters = self.path / f"counters-{port}"
-        return Backend(self.start(self.servers, [str(compiled("backend.c")), kind, str(port), str(counters)]), counters)
+        if kind == "tls":
+            key, certificate = str(self.path / "key"), str(self.path / "certificate")
+            run(
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                "2", "-subj", "/CN=bench", "-keyout", key, "-out", certificate,
+            )  # fmt: skip
+            program = compiled("tls_backend.c", "-lssl", "-lcrypto")
+            argv = [str(program), str(port), str(counters), certificate, key]
+        else:
+            argv = [str(compiled("backend.c")), kind, str(port), str(counters)]
+        return Backend(self.start(self.servers, argv), counters)

@@ -18,7 +18,10 @@ SERVERS_PER_SERVICE = 20
 CHECKS = {
     "TCP_CHECK": f"TCP_CHECK {{\n connect_port {PORT}\n connect_timeout 1\n }}",
     "HTTP_GET": f"HTTP_GET {{\n url {{\n path /\n status_code 200\n }}\n connect_port {PORT}\n connect_timeout 1\n }}",
+    "SSL_GET": f"SSL_GET {{\n url {{\n path /\n status_code 200\n }}\n connect_port {PORT}\n connect_timeout 1\n }}",
 }
+BACKENDS = {"TCP_CHECK": "tcp", "HTTP_GET": "http", "SSL_GET": "tls"}
+"""What must answer for each check (`Lab.backend`)."""
 
 
 class Subject(Protocol):
@@ -141,12 +144,28 @@ class Engine(_Program):
         return self.said("ready")
 
 
+class Bare(_Program):
+    """The yardstick: a bare loop in C that starts due probes in slots (`native/slotted.c`)."""
+
+    def __init__(self, lab: Lab, check: str, servers: int, interval: float, *, close: str = "fin") -> None:
+        if check not in ("TCP_CHECK", "HTTP_GET"):
+            raise LabError(f"the bare loop does no {check}")
+        super().__init__(lab, f"bare-{close}", "")
+        arguments = [BACKENDS[check], close, str(servers), str(interval), str(PORT)]
+        self.process = lab.start(lab.directors, [str(compiled("slotted.c")), *arguments], output=self.output)
+
+    def ready(self) -> bool:
+        return self.said("ready")
+
+
 SUBJECTS: dict[str, Callable[[Lab, str, int, float], Subject]] = {
     "keepalived": Keepalived,
     "fastha": Fastha,
     "fastha-rst": lambda *case: Fastha(*case, close="rst"),
     "engine": Engine,
     "engine-rst": lambda *case: Engine(*case, close="rst"),
+    "bare": Bare,
+    "bare-rst": lambda *case: Bare(*case, close="rst"),
 }
 
 
@@ -165,6 +184,6 @@ def keepalived_version() -> str:
 
 
 __all__ = [
-    "CHECKS", "PORT", "SUBJECTS", "Engine", "Fastha", "Keepalived", "Subject", "configuration",
+    "BACKENDS", "CHECKS", "PORT", "SUBJECTS", "Bare", "Engine", "Fastha", "Keepalived", "Subject", "configuration",
     "keepalived_path", "keepalived_version", "services",
 ]  # fmt: skip
