@@ -243,6 +243,8 @@ class _Service:
         self.family: Family = 4
         self.mixed = False
         """Its group has both families."""
+        self.planned: list[Node] = []
+        """The blocks of the real servers that are left, in their order."""
 
     @property
     def spoken(self) -> str:
@@ -317,11 +319,15 @@ class _Service:
 
     def _family(self) -> bool:
         """Settles the family; False when the service cannot have one."""
-        written: Family | None = self.node.maybe("ip_family")
+        written = self._written_family()
         given = self._given_families()
         if given:
             self.mixed = len(given) > 1
             self.family = min(given)
+            if self.group is not None and written is not None and given != {written}:
+                has = "both families" if self.mixed else f"IPv{self.family}"
+                self.error(f"its words are for IPv{written} and its group has {has}; it is dropped")
+                return False
             if written is not None and written not in given:
                 self.error("ip_family is not that of its address; it is ignored", "ip_family", 1)
             return True
@@ -332,6 +338,20 @@ class _Service:
         elif len(families) == 1:
             self.family = families.pop()
         return True
+
+    def _written_family(self) -> Family | None:
+        """What ip_family says; without an address persistence_granularity says it as well, and the first one counts."""
+        written: Family | None = self.node.maybe("ip_family")
+        granularity: tuple[Family, int] | None = self.node.maybe("persistence_granularity")
+        if self.key.address is not None or granularity is None:
+            return written
+        if written is None:
+            return granularity[0]
+        first = min("ip_family", "persistence_granularity", key=lambda word: self.node.line_of(word).order)
+        if written != granularity[0] and first == "persistence_granularity":
+            self.error("ip_family is not that of persistence_granularity; it is ignored", "ip_family", 1)
+            return granularity[0]
+        return written
 
     def _given_families(self) -> set[Family]:
         if self.group is not None:
@@ -429,6 +449,7 @@ class _Service:
                 )
                 continue
             seen.add(written)
+            self.planned.append(rs)
             values = rs.values
             method: Method = values["lvs_method"][0] if "lvs_method" in values else default
             port = self._server_port(written, method, rs)
@@ -545,13 +566,11 @@ class _Service:
         commands = self._commands(node, (("quorum_up", "QUORUM_UP"), ("quorum_down", "QUORUM_DOWN")))
         if commands or plan.smtp_alert:
             result.append(Notifies(kind="VS", name=plan.name, commands=commands, smtp_alert=plan.smtp_alert))
-        by_address = {(rs.header.address, rs.header.port): rs for rs in reversed(self.servers)}
         protocol = plan.protocol.lower()
         mail = self.ctx.defs.has("smtp_server")
-        for server in plan.real_servers:
-            rs = by_address.get((server.address, server.port)) or by_address.get((server.address, 0))
+        for server, rs in zip(plan.real_servers, self.planned, strict=True):
             commands = {}
-            if rs is not None and ("notify_up" in rs.values or "notify_down" in rs.values):
+            if "notify_up" in rs.values or "notify_down" in rs.values:
                 commands = self._commands(rs, (("notify_up", "UP"), ("notify_down", "DOWN")))
             if commands or (mail and server.smtp_alert):
                 name = f"[{server.address}]:{protocol}:{server.port} {plan.name}"

@@ -342,6 +342,45 @@ def test_global_words_of_the_checker() -> None:
     assert (checker.lvs_timeouts, checker.lvs_flush) == ((900, 0, 30), True)
 
 
+@pytest.mark.parametrize(
+    ("header", "method", "port"), [("192.0.2.10 80", "DR", 80), ("fwmark 7", "TUN", 0), ("192.0.2.10 80", "NAT", 8080)]
+)
+def test_scripts_are_found_whatever_becomes_of_the_port(header: str, method: str, port: int) -> None:
+    machine = Machine()
+    machine.program("/usr/bin/tell")
+    loaded = read(
+        f"virtual_server {header} {{\nlvs_sched rr\nlvs_method {method}\nprotocol TCP\n"
+        "real_server 192.0.2.21 8080 {\nnotify_down /usr/bin/tell\n}\n}\n",
+        machine=machine,
+    )
+    assert loaded.plan is not None
+    (rs,) = loaded.plan.runner.notifies
+    assert rs.name.startswith(f"[192.0.2.21]:{'none' if 'fwmark' in header else 'tcp'}:{port} ")
+
+
+MARK = "virtual_server fwmark 7 {{\nlvs_sched rr\nlvs_method {}\n{}\nreal_server {} 80 {{\n}}\n}}\n"
+
+
+def test_the_family_of_a_mark_may_come_from_the_granularity() -> None:
+    (vs,) = pool(MARK.format("NAT", "persistence_granularity 64", "2001:db8::1"))
+    assert (vs.family, vs.persistence_granularity) == (6, 64)
+    assert "is not IPv6" in messages(read(MARK.format("NAT", "persistence_granularity 64", "192.0.2.1")))
+    (vs,) = pool(MARK.format("TUN", "persistence_granularity 64", "192.0.2.1"))
+    assert (vs.family, vs.persistence_granularity) == (6, 64)
+    loaded = read(MARK.format("TUN", "persistence_granularity 64\nip_family inet", "192.0.2.1"))
+    assert "not that of persistence_granularity" in messages(loaded)
+    (vs,) = pool(MARK.format("TUN", "ip_family inet\npersistence_granularity 64", "192.0.2.1"))
+    assert (vs.family, vs.persistence_granularity) == (4, 0xFFFFFFFF)
+
+
+@pytest.mark.parametrize("words", ["persistence_granularity 64", "persistence_granularity 255.0.0.0", "ip_family inet"])
+def test_words_of_one_family_and_a_group_of_both(words: str) -> None:
+    group = "virtual_server_group g {\n192.0.2.1 80\n2001:db8::1 80\n}\n"
+    loaded = read(group + MARK.format("TUN", words, "192.0.2.9").replace("fwmark 7", "group g"))
+    assert "its group has both families; it is dropped" in messages(loaded)
+    assert loaded.plan is None or not loaded.plan.checker.virtual_servers
+
+
 def test_notifies_carry_keepalived_s_names() -> None:
     machine = Machine()
     machine.program("/usr/bin/tell")
