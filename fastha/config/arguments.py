@@ -29,7 +29,7 @@ INT: Final = 2**31 - 1
 INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL = re.compile(r"\+?([0-9]*)(?:\.([0-9]*))?")
 MAX_INTERFACE: Final = 15
-NO_LIMIT: Final = "18446744073709.551615"
+NO_LIMIT: Final = "18446744073709.551614"
 """Upper bound of the times that keepalived bounds by its integers only."""
 CENTURY: Final = 100 * 365 * 86_400 * S
 """Longer times are this long: nanoseconds must fit into 64 bits."""
@@ -265,12 +265,14 @@ class Decimal(Argument):
     raise_zero_to: str | None = None
 
     def value(self, r: Reading, text: str, at: int) -> Any:
-        match = DECIMAL.match(text)
+        if not text:
+            r.note('"" is taken as 0', at)
+        match = DECIMAL.match(text or "0")
         after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
         if match is None or not match[0].strip("+."):
             r.error(f"'{text}' is not a number ({self.describe()}); {after}", at)
             return self.otherwise
-        if match.end() != len(text):
+        if match.end() != len(text or "0"):
             r.error(f"'{text}' has something after the number; {after} (times are plain {self.unit})", at)
             return self.otherwise
         fraction = match[2] or ""

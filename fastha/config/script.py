@@ -24,10 +24,12 @@ class ScriptLine:
 
 @dataclass(frozen=True)
 class Script(Argument):
-    """SCRIPT, quoted when it has arguments, then an account if `account` allows one."""
+    """SCRIPT, quoted when it has arguments, then an account if `account` allows one. `filled`: an empty command is an
+    error, and not only a remark."""
 
     account: bool = True
     required: str = "fatal"
+    filled: bool = False
     most: int | None = None
     pure: ClassVar[bool] = False
     free: ClassVar[bool] = True
@@ -46,7 +48,8 @@ class Script(Argument):
             r.error(f"the command cannot be read: {error}; the line is ignored")
             return DROP
         if not argv or not argv[0]:
-            r.error("the command is empty; the line is ignored")
+            complain = r.error if self.filled else r.note
+            complain("the command is empty; the line is ignored")
             return DROP
         if not self.account or len(words) < 2:
             return ScriptLine(tuple(argv), r.line)

@@ -321,7 +321,7 @@ MISC_CHECK = Block(
         *timing("0", "1"),
         Word(
             name="misc_path",
-            arguments=Script(account=False, required="note"),
+            arguments=Script(account=False, required="note", filled=True),
             default="none; needed",
             effect="Program to run; exit 0 is good.",
             example='misc_path "/usr/local/bin/check 192.0.2.21"',

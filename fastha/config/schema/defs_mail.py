@@ -154,7 +154,7 @@ SCRIPTS = (
     ),
     Word(
         name="startup_script",
-        arguments=Script(required="error"),
+        arguments=Script(required="error", filled=True),
         default="none",
         effect="Run once, and waited for, before anything starts.",
         reload=START,
@@ -171,7 +171,7 @@ SCRIPTS = (
     ),
     Word(
         name="shutdown_script",
-        arguments=Script(required="error"),
+        arguments=Script(required="error", filled=True),
         default="none",
         effect="Run once after everything has ended.",
         repeat=Repeat.FIRST,

@@ -36,7 +36,7 @@ VRRP = (
     ),
     Word(
         name="default_interface",
-        arguments=InterfaceName("error"),
+        arguments=Text("INTERFACE"),
         default="eth0",
         effect="Interface of static addresses that name none.",
         example="default_interface eth1",

@@ -31,7 +31,7 @@ VRRP_SCRIPT = Block(
     words=(
         Word(
             name="script",
-            arguments=Script(account=False, required="note"),
+            arguments=Script(account=False, required="note", filled=True),
             default="none; needed",
             effect="Command whose exit status is the state: 0 is good.",
             example='script "/usr/bin/killall -0 haproxy"',

@@ -23,7 +23,7 @@ def _name(r: Reading, options: dict[str, Any], text: str, at: int) -> None:
     if "name" in options:
         r.error(f"a second name: '{text}' is ignored", at)
         return
-    if "/" in text or " " in text:
+    if not text or set(text) & set("/: "):
         r.error(f"'{text}' cannot be the name of an interface; it is ignored", at)
         return
     name = InterfaceName().value(r, text, at)
@@ -48,7 +48,7 @@ def use_vmac(r: Reading) -> Any:
                 _name(r, options, value, at)
             else:
                 options["group"] = value
-        elif MAC.fullmatch(word):
+        elif ":" in word:
             _mac(r, options, word, at)
         else:
             _name(r, options, word, at)
@@ -57,6 +57,9 @@ def use_vmac(r: Reading) -> Any:
 
 
 def _mac(r: Reading, options: dict[str, Any], text: str, at: int) -> None:
+    if not MAC.fullmatch(text):
+        r.error(f"'{text}' is not a MAC address of 5 or 6 octets; it is ignored", at)
+        return
     octets = [int(part, 16) for part in text.split(":")]
     if "mac" in options:
         r.error(f"a second MAC address: '{text}' is ignored", at)

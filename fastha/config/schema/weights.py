@@ -29,13 +29,13 @@ def init_file(r: Reading) -> Any:
     for at, word in enumerate(r.words[1:], 1):
         if word == "overwrite":
             overwrite = True
-        elif word.lstrip("+-").isdecimal():
+        elif word.removeprefix("-").isdecimal():
             value = int(word)
             if not -INT - 1 <= value <= INT:
                 r.error(f"{value} does not fit into 32 bits; 0 is used", at)
                 value = 0
             elif not -254 <= value <= 254:
-                r.note(f"{value} is outside -254..254 and will be limited when it is read", at)
+                r.error(f"{value} is outside -254..254 and will be limited when it is read", at)
         else:
             r.error(f"'{word}' is neither a number nor 'overwrite'", at)
     return value, overwrite
