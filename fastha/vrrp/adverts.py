@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fastha.model.net import packed
-from fastha.model.units import seconds_text
+from fastha.model.units import MS, S
 from fastha.vrrp.actions import Tell
 from fastha.vrrp.fsm import Heard, State, in_backup, in_master
 from fastha.vrrp.instance import LOWERED_OWNER
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fastha.vrrp.instance import Instance
     from fastha.vrrp.world import World
     from fastha.wire.vrrp import Header
+
+TWO_OWNERS = "CONFIGURATION ERROR: local instance and {} are both configured as address owner, please resolve"
 
 
 class Listener:
@@ -39,22 +41,25 @@ class Listener:
         for counter in verdict.counters:
             instance.stats[counter] += 1
         if verdict.outcome is not Outcome.OK or verdict.header is None:
-            instance.log_once(verdict.kind, f"{verdict.text} (from {advert.source})" if verdict.text else "")
+            instance.log_once(verdict.kind, verdict.text)
             return
         if advert.source != instance.master_address:
             instance.logged.clear()
+            if instance.state is State.BACKUP:
+                before = f"changed from {instance.master_address}" if instance.master_address else "set"
+                instance.log("info", f"master {before} to {advert.source}", detail=True)
         instance.log_once(verdict.kind, verdict.text)
         instance.log_once("clock", verdict.warning, "warning")
         if verdict.old_checksum and not instance.old_checksum:
-            self._old_checksums(instance, advert, now)
+            self._old_checksums(instance, now)
         if instance.state is State.BACKUP:
             self._in_backup(instance, advert, verdict.header, now)
         else:
             self._in_master(instance, advert, verdict.header, now)
 
-    def _old_checksums(self, instance: Instance, advert: AdvertReceived, now: Ns) -> None:
+    def _old_checksums(self, instance: Instance, now: Ns) -> None:
         """The peer makes checksums as old releases did, and understands no others: so do we from now on."""
-        instance.log("info", f"{advert.source} makes unicast checksums of the old kind; ours are now of that kind too")
+        instance.log("info", "Setting unicast VRRPv3 checksum to old version")
         instance.old_checksum = True
         if instance.state is State.MASTER:
             instance.speak(now, shift=0)
@@ -90,7 +95,9 @@ class Listener:
         instance.wanted = State.BACKUP
         instance.judged_late = False
         instance.master_address, instance.master_priority = advert.source, header.priority
-        if instance.plan.version == 3:
+        if instance.plan.version == 3 and instance.master_adver_int != header.interval:
+            before, now = instance.master_adver_int // MS, header.interval // MS
+            instance.log("info", f"advertisement interval updated from {before}ms to {now}ms by master", detail=True)
             instance.master_adver_int = header.interval
         instance.expected = (advert.payload, advert.source, advert.ttl)
 
@@ -101,13 +108,15 @@ class Listener:
             return False
         key = ("preempt", instance.index)
         if priority >= instance.effective:
+            if instance.preempt_at is not None:
+                instance.log("info", "stop preempt delay", detail=True)
             instance.preempt_at = None
             self._world.timers.cancel(key)
             return False
         if instance.preempt_at is None:
             instance.preempt_at = now + instance.preempt_delay
             self._world.timers.set(key, instance.preempt_at)
-            instance.log("info", f"start preempt delay of {seconds_text(instance.preempt_delay)}", detail=True)
+            instance.log("info", f"start preempt delay ({instance.preempt_delay / S:.6f})", detail=True)
         return now < instance.preempt_at
 
     def preempt_delay_over(self, instance: Instance, now: Ns) -> None:
@@ -125,6 +134,7 @@ class Listener:
 
     def _resigned(self, instance: Instance, _advert: AdvertReceived, _header: Header, now: Ns) -> None:
         """Others that heard priority 0 are told at once that there is a master."""
+        instance.log("info", "Master received priority 0 message", detail=True)
         instance.speak(now)
 
     def _better(self, instance: Instance, advert: AdvertReceived, header: Header, now: Ns) -> None:
@@ -165,20 +175,23 @@ class Listener:
     # --------------------------------------------------------------------------------- two address owners
 
     def _owner_yields(self, instance: Instance, advert: AdvertReceived, header: Header, now: Ns) -> None:
-        instance.log("error", f"CONFIGURATION ERROR: {advert.source} is an address owner too, with a higher address")
+        instance.log("error", TWO_OWNERS.format(advert.source))
         self._give_way(instance, advert, header, now)
 
     def _owner_holds(self, instance: Instance, advert: AdvertReceived, header: Header, now: Ns) -> None:
-        """Two more adverts, then 1.2 intervals for the other to give way."""
+        """Two more adverts, then 1.2 intervals for the other to give way. Meanwhile it is no better than any other who
+        ought to."""
         if instance.rival is not None:
             instance.rival_persists = True
-            return
-        instance.log("error", f"CONFIGURATION ERROR: {advert.source} is an address owner too, with a lower address")
-        instance.rival = advert.source
-        instance.send()
-        instance.speak(now)
-        longer = max(instance.plan.adver_int, header.interval)
-        self._world.timers.set(("conflict", instance.index), now + longer * 12 // 10)
+        else:
+            instance.log("error", TWO_OWNERS.format(advert.source))
+            instance.rival = advert.source
+            instance.send()
+            if instance.plan.lower_prio_no_advert:
+                instance.speak(now)
+            longer = max(instance.plan.adver_int, header.interval)
+            self._world.timers.set(("conflict", instance.index), now + longer * 12 // 10)
+        self._lower(instance, advert, header, now)
 
     def conflict_over(self, instance: Instance, now: Ns) -> None:
         """The rival had its time."""
@@ -187,9 +200,9 @@ class Listener:
         if instance.state is not State.MASTER:
             return
         if not persists:
-            instance.log("info", f"the other address owner {rival} stopped sending adverts")
+            instance.log("info", "rogue address owner appears to have stopped advertising")
             return
-        instance.log("error", f"the other address owner {rival} goes on: lowering our priority to {LOWERED_OWNER}")
+        instance.log("error", f"{rival} is still advertising as address owner, please resolve - reducing our priority")
         self._rebase(instance, LOWERED_OWNER, now)
 
     def _restore_owner(self, instance: Instance, advert: AdvertReceived, header: Header) -> None:

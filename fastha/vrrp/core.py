@@ -227,8 +227,12 @@ class Core:
         moved = [i for i in here if i.source != before[i.index]]
         if not moved or not self.started:
             return
-        world.out.append(Rebuild())
-        self.reassess("interface", event.interface, now)
+        if event.address is None:  # a last word still leaves from the address that goes
+            self.reassess("interface", event.interface, now)
+            world.out.append(Rebuild())
+        else:
+            world.out.append(Rebuild())
+            self.reassess("interface", event.interface, now)
         for instance in moved:
             if instance.state is State.MASTER:
                 instance.master_address = instance.source

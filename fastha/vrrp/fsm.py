@@ -66,6 +66,8 @@ class Step(Enum):
     LISTEN_NOW = auto()
     """For a microsecond: through the timer path, at once."""
     PRIORITY_0 = auto()
+    PRIORITY_0_UNCOUNTED = auto()
+    """Not in the statistics: keepalived does not count the one that it sends for the transition to FAULT."""
     PRESENT = auto()
     ABSENT = auto()
     GARP = auto()
@@ -73,6 +75,8 @@ class Step(Enum):
     """No more announcements of this instance."""
     FRESHEN = auto()
     """Unicast: peers learn our own address again."""
+    TELL_PRIORITY = auto()
+    """At the start, where trackers have moved it."""
     TELL = auto()
     TELL_STOP = auto()
     TELL_DELETED = auto()
@@ -85,6 +89,7 @@ class Transition:
 
 
 _S = Step
+_BEGIN = (_S.ABSENT, _S.LOG_INIT, _S.LISTEN, _S.FRESHEN, _S.TELL_PRIORITY, _S.TELL)
 _LEAVE_BACKUP = (_S.LOG, _S.IDLE, _S.TELL)
 _TO_BACKUP = (_S.LOG, _S.LISTEN, _S.FRESHEN, _S.TELL)
 _MASTER_TO_BACKUP = (_S.LOG, _S.LISTEN, _S.QUIET, _S.ABSENT, _S.TELL)
@@ -92,7 +97,7 @@ _MASTER_LOST = (_S.LOG, _S.LISTEN_SKEW, _S.PRIORITY_0, _S.QUIET, _S.ABSENT, _S.T
 _BECOME_MASTER = (_S.LOG, _S.SPEAK, _S.PRESENT, _S.GARP, _S.TELL)
 
 TRANSITIONS: dict[tuple[State, Input], Transition] = {
-    (State.INIT, Input.START): Transition(State.BACKUP, (_S.ABSENT, _S.LOG_INIT, _S.LISTEN, _S.FRESHEN, _S.TELL)),
+    (State.INIT, Input.START): Transition(State.BACKUP, _BEGIN),
     (State.INIT, Input.START_OWNER): Transition(State.BACKUP, (_S.LISTEN_NOW,)),
     (State.INIT, Input.START_FAULT): Transition(State.FAULT, (_S.ABSENT, _S.LOG_INIT, _S.IDLE, _S.TELL)),
     (State.INIT, Input.HOLD): Transition(State.INIT, (_S.ABSENT, _S.IDLE)),
@@ -113,10 +118,10 @@ TRANSITIONS: dict[tuple[State, Input], Transition] = {
     # a cause of its own says priority 0 twice, as keepalived does: on the transition and on the withdrawal
     (State.MASTER, Input.FAULT): Transition(
         State.FAULT,
-        (_S.LOG, _S.IDLE, _S.PRIORITY_0, _S.PRIORITY_0, _S.QUIET, _S.ABSENT, _S.TELL),
+        (_S.LOG, _S.IDLE, _S.PRIORITY_0_UNCOUNTED, _S.PRIORITY_0, _S.QUIET, _S.ABSENT, _S.TELL),
     ),
     (State.MASTER, Input.PULLED_FAULT): Transition(
-        State.FAULT, (_S.LOG, _S.IDLE, _S.PRIORITY_0, _S.QUIET, _S.ABSENT, _S.TELL)
+        State.FAULT, (_S.LOG, _S.IDLE, _S.PRIORITY_0_UNCOUNTED, _S.QUIET, _S.ABSENT, _S.TELL)
     ),
     (State.MASTER, Input.STOP): Transition(State.INIT, (_S.IDLE, _S.PRIORITY_0, _S.QUIET, _S.ABSENT, _S.TELL_STOP)),
     (State.MASTER, Input.RETIRE): Transition(State.INIT, (_S.IDLE, _S.QUIET)),

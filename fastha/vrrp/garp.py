@@ -153,6 +153,9 @@ class Announcer:
         if count <= 0:
             return
         every = targets(instance.plan)
+        for interface, address in every if self._world.detail else ():
+            what = "Unsolicited Neighbour Adverts" if ":" in address else "gratuitous ARPs"
+            instance.log("info", f"Sending/queueing {what} on {interface} for {address}")
         at_once = tuple(t for t in every if not self._pacing(instance.plan, t)[1])
         if at_once:
             self._world.out.append(Announce(instance.index, at_once, count))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastha.model.net import Address
 from fastha.model.plan import AuthType, UnicastChecksum
+from fastha.model.units import MS
 from fastha.vrrp.actions import Give, Send, Tell, WantAddresses
 from fastha.vrrp.fsm import TRANSITIONS, Input, State, Step
 from fastha.vrrp.guards import AhGuard, guard_of, seal_of
@@ -69,6 +70,9 @@ class Instance:
         self._world = world
         self._announcer = announcer
         self._base_time: Ns = 0
+        self._spoke_from: Address | None = None
+        self._learned = plan.adver_int
+        """The interval of the master before the last transition."""
         self._surplus = 0
         """Addresses that did not fit an advert when it was last said."""
         self.assess()
@@ -192,6 +196,8 @@ class Instance:
     def datagrams(self, priority: int | None = None) -> tuple[Datagram, ...]:
         """Our advert for each destination; empty without a source address. `priority` None: the effective one."""
         plan, source = self.plan, self.source
+        if priority == 0 and plan.family == 4:  # the source may be what is lost
+            source = source or self._spoke_from
         if source is None:
             return ()
         message = wire.Message(
@@ -223,6 +229,7 @@ class Instance:
 
     def speak(self, now: Ns, *, shift: Ns | None = None) -> None:
         """Adverts from now on; with `shift` the one that is due stays due (moved by that much)."""
+        self._spoke_from = self.source
         self._give(
             Order(
                 instance=self.index,
@@ -265,14 +272,15 @@ class Instance:
         """The next advert goes up, whatever it is; the order that says so has to follow."""
         self.expected = NOTHING_EXPECTED
 
-    def send(self, priority: int | None = None) -> None:
-        """Our advert once, now."""
+    def send(self, priority: int | None = None, *, counted: bool = True) -> None:
+        """Our advert once, now; priority 0 is `counted` or not."""
         datagrams = self.datagrams(priority)
         if not datagrams:
             return
         if priority == 0:
-            self.stats["pri_zero_sent"] += 1
-            self.log("info", "sent 0 priority", detail=True)
+            self.stats["pri_zero_sent"] += counted
+            if counted:
+                self.log("info", "sent 0 priority", detail=True)
         self._world.out.append(Send(self.index, datagrams))
 
     def tell(self, state: str) -> None:
@@ -340,9 +348,14 @@ class Instance:
             self.expected = NOTHING_EXPECTED
             self.master_address, self.master_priority = None, 0
         self._base_time = now if base_time is None else base_time
+        self._learned = self.master_adver_int
         if self.state is not State.BACKUP:
             self.master_adver_int = self.plan.adver_int
         if self.state is State.MASTER:
+            if self.base != self.plan.priority:
+                self.base = self.plan.priority
+                self.assess()
+                self.log("info", f"Restoring our priority to {self.base} since other address owner has disappeared")
             self.stats["become_master"] += 1
             self.master_address, self.master_priority = self.source, self.effective
         for step in transition.steps:
@@ -365,8 +378,11 @@ class Instance:
         elif self.state is State.MASTER:
             self.master_priority = after
             self.speak(now, shift=0)
+        self._tell_priority()
+
+    def _tell_priority(self) -> None:
         if self.plan.notify_priority_changes and self.state in (State.BACKUP, State.MASTER):
-            self._world.out.append(Tell("INSTANCE", self.name, f"{self.state}_PRIORITY", after))
+            self._world.out.append(Tell("INSTANCE", self.name, f"{self.state}_PRIORITY", self.effective))
 
     # --------------------------------------------------------------------------------------------- steps
 
@@ -374,6 +390,15 @@ class Instance:
         self.log("info", f"Entering {self.state} STATE{suffix}")
         if self.state is State.FAULT:
             self.log("info", f"in FAULT because of: {self.reason}")
+        own = self.plan.adver_int
+        if self.state is State.MASTER and self._learned != own:
+            text = f"changing advert interval from {self._learned // MS}ms to locally configured {own // MS}ms"
+            self.log("info", text, detail=True)
+
+    def step_tell_priority(self, _now: Ns) -> None:
+        if self.effective != self.plan.priority:
+            self.log("info", f"Changing effective priority from {self.plan.priority} to {self.effective}")
+            self._tell_priority()
 
     def step_tell(self, _now: Ns) -> None:
         """After its first word, an instance whose group already is in this state is passed over."""
@@ -395,6 +420,17 @@ class Instance:
         self.listen(base + (self.master_down_interval if wait is None else wait))
 
     def addresses(self, present: bool) -> None:
+        plan = self.plan
+        if self._world.detail:
+            kinds = {
+                "VIPs.": plan.addresses,
+                "E-VIPs.": plan.excluded_addresses,
+                "Virtual Routes": plan.routes,
+                "Virtual Rules": plan.rules,
+            }
+            for what in kinds if present else reversed(kinds):
+                if kinds[what]:
+                    self.log("info", f"{'setting' if present else 'removing'} {what}")
         self._world.out.append(WantAddresses(self.index, present))
 
     def announce(self, now: Ns) -> None:
@@ -413,11 +449,13 @@ STEPS: dict[Step, Callable[[Instance, Ns], None]] = {
     Step.LISTEN_SKEW: lambda i, now: i.step_listen(now, i.skew_time),
     Step.LISTEN_NOW: lambda i, now: i.step_listen(now, MICROSECOND),
     Step.PRIORITY_0: lambda i, _: i.send(0),
+    Step.PRIORITY_0_UNCOUNTED: lambda i, _: i.send(0, counted=False),
     Step.PRESENT: lambda i, _: i.addresses(True),
     Step.ABSENT: lambda i, _: i.addresses(False),
     Step.GARP: lambda i, now: i.announce(now),
     Step.QUIET: lambda i, _: i.quiet(),
     Step.FRESHEN: Instance.step_freshen,
+    Step.TELL_PRIORITY: Instance.step_tell_priority,
     Step.TELL: Instance.step_tell,
     Step.TELL_STOP: lambda i, _: i.tell("STOP"),
     Step.TELL_DELETED: Instance.step_tell_deleted,

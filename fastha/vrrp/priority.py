@@ -42,7 +42,8 @@ class Assessment:
     faults: tuple[str, ...]
     """Failed with weight 0, in words."""
     pending: tuple[str, ...]
-    """Unweighted and without a first result: an instance does not start before they have one."""
+    """Without a first result, and unweighted or a file, which is read before anything else happens: an instance does
+    not start before they have one."""
 
 
 def tracks_of(plan: VrrpInstance, group: SyncGroup | None, *, group_has_owner: bool = False) -> Tracks:
@@ -89,25 +90,24 @@ def merged(own: tuple[Track, ...], shared: tuple[Track, ...]) -> tuple[Track, ..
 
 
 def switch_term(track: Track, up: bool) -> tuple[int, bool]:
-    """(contribution, failed) of a thing that is up or down. A positive weight is added while it is good, the size of a
-    negative one subtracted while it is not; `reverse` swaps good and bad."""
-    good = up != track.reverse
-    if track.weight > 0:
-        return (track.weight if good else 0), False
-    if track.weight < 0:
-        return (0 if good else track.weight), False
-    return 0, not good
+    """(contribution, failed) of a thing that is up or down. A positive weight counts while it is up, a negative one
+    while it is down; `reverse` turns the sign: less while up, or more while down. With weight 0 being down is the
+    failure, with `reverse` being up."""
+    if not track.weight:
+        return 0, up is track.reverse
+    counts = up if track.weight > 0 else not up
+    return ((-track.weight if track.reverse else track.weight) if counts else 0), False
 
 
 def file_term(track: Track, value: int) -> tuple[int, bool]:
-    """(contribution, failed) of a tracked file: value times weight within -254..253, the lowest meaning failed; with
-    weight 0 any value but 0 is the failure (with `reverse`: 0 is)."""
+    """(contribution, failed) of a tracked file: value times weight within -254..253, the lowest meaning failed, and
+    nothing for the priority; with weight 0 any value but 0 is the failure (with `reverse`: 0 is)."""
     if not track.weight:
         return 0, (value != 0) != track.reverse
     low, high = FILE_RANGE
     product = value * (-track.weight if track.reverse else track.weight)
     product = min(max(product, low), high)
-    return product, product <= low
+    return (0, True) if product <= low else (product, False)
 
 
 def assess(base: int, tracks: Tracks, seen: Seen) -> Assessment:
@@ -124,7 +124,7 @@ def assess(base: int, tracks: Tracks, seen: Seen) -> Assessment:
 
     def unknown(source: str, track: Track) -> None:
         terms.append(PriorityTerm(source=source, value=0))
-        if not track.weight:
+        if not track.weight or source.startswith("file "):
             pending.append(source)
 
     for track in tracks.interfaces:

@@ -10,7 +10,7 @@ from hmac import compare_digest
 
 from fastha.model.net import Address, packed
 from fastha.model.plan import AuthType, UnicastChecksum, VrrpInstance
-from fastha.model.units import MS, S
+from fastha.model.units import S
 from fastha.vrrp.events import AdvertReceived
 from fastha.vrrp.guards import AhGuard, Guard, HmacGuard
 from fastha.wire import trailer
@@ -103,43 +103,46 @@ def _drop(kind: str, text: str, *counters: str) -> Verdict:
 def validate(advert: AdvertReceived, view: View) -> Verdict:
     """The verdict on an advert for our VRID. Steps are those of vrrp.c's packet check, in order; the text says what
     was found and what was expected."""
-    plan, payload = view.plan, advert.payload
+    plan, payload, sender = view.plan, advert.payload, advert.source
     header = wire.read_header(payload)
     if header is None:
-        return _drop("short", f"advert of {len(payload)} bytes is shorter than a header")
+        return _drop("short", f"advert of {len(payload)} bytes from {sender} is shorter than a header")
     if header.virtual_router_id != plan.virtual_router_id:
-        return _drop("vrid", f"advert for VRID {header.virtual_router_id}, not {plan.virtual_router_id}")
+        return _drop("vrid", f"advert from {sender} for VRID {header.virtual_router_id}, not {plan.virtual_router_id}")
     if plan.family == 6 and advert.multicast == plan.unicast:
         return _drop("", "")  # IPv6: not for us, and no error
     if bool(advert.before) is not (plan.auth_type is AuthType.AH):
         with_or_without = "with" if advert.before else "without"
-        return _ko("authtype_mismatch", "ah", f"advert {with_or_without} an authentication header")
+        return _ko("authtype_mismatch", "ah", f"advert from {sender} {with_or_without} an authentication header")
     expected = wire.message_length(header.version, plan.family, header.count)
     signed = isinstance(view.guard, HmacGuard) and len(payload) == expected + trailer.SIZE
     before = (len(advert.before) or IPV4_HEADER) if plan.family == 4 else 0
     if len(payload) != expected and not signed and not padded(len(payload), expected, before):
-        return _ko("packet_len_err", "length", f"advert of {len(payload)} bytes, its header says {expected}")
+        how, offset = "long" if len(payload) > expected else "short", before if plan.family == 4 else 0
+        text = f"vrrp packet from {sender} too {how}, length {len(payload) + offset} and expect {expected + offset}"
+        return _ko("packet_len_err", "length", text)
     if advert.multicast and advert.ttl != 255:
-        return _ko("ip_ttl_err", "ttl", f"invalid TTL/HL. Received {advert.ttl} and expect 255")
+        return _ko("ip_ttl_err", "ttl", f"invalid TTL/HL from {sender}. Received {advert.ttl} and expect 255")
     if header.version != plan.version:
-        return _ko("vers_err", "version", f"invalid version. Received {header.version} and expect {plan.version}")
+        text = f"wrong VRRP version from {sender}. Received {header.version} and expect {plan.version}"
+        return _ko("vers_err", "version", text)
     payload, behind = payload[:expected], payload[expected:] if signed else b""
     if isinstance(view.guard, HmacGuard) and (problem := view.guard.judge(advert, payload, behind)):
-        return _ko(*problem)
+        return _ko(problem.counter, problem.kind, f"{problem.text} (from {sender})")
     if plan.version == 2 and (bad := _version_2(advert, header, payload, view)):
         return bad
     if header.type != wire.ADVERTISEMENT:
-        return _ko("invalid_type_rcvd", "type", f"invalid message type {header.type}")
+        return _ko("invalid_type_rcvd", "type", f"Invalid packet type from {sender}. {header.type} and expect 1")
     if not advert.length_ok:
-        return _ko("packet_len_err", "total", "the IP total length is not what was received")
+        return _ko("packet_len_err", "total", f"the IP total length from {sender} is not what was received")
     if plan.version == 3 and not header.interval:
-        return _ko("advert_interval_err", "zero interval", "advert with an interval of 0")
+        return _ko("advert_interval_err", "zero interval", f"advert from {sender} with an interval of 0")
     old = not _checksum_ok(advert, payload, plan)
     if old and not _old_checksum(advert, payload, plan):
-        return _ko("checksum_err", "checksum", "invalid VRRP checksum")
+        return _ko("checksum_err", "checksum", f"Invalid VRRPv{plan.version} checksum from {sender}")
     if advert.multicast == plan.unicast:
         got, want = ("multicast", "unicast") if advert.multicast else ("unicast", "multicast")
-        return _ko("addr_list_err", "cast", f"expected {want} advert but received {got}")
+        return _ko("addr_list_err", "cast", f"expected {want} advert but received {got} from {sender}")
     if view.is_owner and plan.owner_ignore_adverts:
         return _drop("owner", "")
     verdict = _accepted(advert, header, payload, view)
@@ -149,21 +152,21 @@ def validate(advert: AdvertReceived, view: View) -> Verdict:
 
 def _version_2(advert: AdvertReceived, header: wire.Header, payload: bytes, view: View) -> Verdict | None:
     """Authentication and interval, which only version 2 fixes."""
-    plan = view.plan
+    plan, sender = view.plan, advert.source
     if header.auth_type not in AUTH_FIELD.values():
-        return _ko("invalid_authtype", "authtype", f"invalid auth type {header.auth_type}")
+        return _ko("invalid_authtype", "authtype", f"Invalid auth type from {sender}: {header.auth_type}")
     if header.auth_type != AUTH_FIELD[plan.auth_type]:
-        text = f"auth type {header.auth_type}, expecting {AUTH_FIELD[plan.auth_type]}"
+        text = f"received a {header.auth_type} auth from {sender}, expecting {AUTH_FIELD[plan.auth_type]}!"
         return _ko("authtype_mismatch", "auth mismatch", text)
     if plan.auth_type is AuthType.PASS and plan.family == 4:
         secret = (plan.auth_pass or b"").ljust(wire.AUTH_SIZE, b"\0")
         if not compare_digest(payload[-wire.AUTH_SIZE :], secret):
-            return _ko("auth_failure", "password", "received an invalid passwd!")
+            return _ko("auth_failure", "password", f"received an invalid passwd from {sender}!")
     if isinstance(view.guard, AhGuard) and (problem := view.guard.judge(advert, plan.auth_pass or b"")):
-        return _ko(*problem)
+        return _ko(problem.counter, problem.kind, f"{problem.text} (from {sender})")
     if header.interval != plan.adver_int:
         theirs, ours = header.interval // S, plan.adver_int // S
-        return _drop("interval", f"advertisement interval mismatch mine={ours} sec rcved={theirs} sec")
+        return _drop("interval", f"advertisement interval mismatch with {sender} mine={ours} sec rcv'd={theirs} sec")
     return None
 
 
@@ -196,16 +199,26 @@ def _accepted(advert: AdvertReceived, header: wire.Header, payload: bytes, view:
         addresses = wire.read_addresses(payload, header.count, plan.family)
         if len(addresses) != len(view.addresses) or view.addresses.symmetric_difference(addresses):
             counters.append("addr_list_err")
-            kind = "addresses"
-            text = f"advert from {advert.source} has other addresses than ours: {', '.join(addresses) or 'none'}"
+            kind = "count" if len(addresses) != len(view.addresses) else "addresses"
+            text = _other_addresses(advert, addresses, view)
     if plan.version == 3 and header.interval != plan.adver_int and not kind:
         kind = "interval"
-        text = f"advertisement interval changed: mine={plan.adver_int // MS} rcved={header.interval // MS} ms"
+        ours, theirs = plan.adver_int // wire.CENTISECOND, header.interval // wire.CENTISECOND
+        text = f"advertisement interval mismatch ours = {ours} centi-sec rcv'd={theirs} centi-sec"
     if plan.unicast and (bad := _peer(advert, plan, counters)):
         return bad
     if header.priority == 0:
         counters.append("pri_zero_rcvd")
     return Verdict(Outcome.OK, header, tuple(counters), kind, text)
+
+
+def _other_addresses(advert: AdvertReceived, addresses: tuple[Address, ...], view: View) -> str:
+    """In keepalived's words: operators look for them."""
+    if len(addresses) != len(view.addresses):
+        return f"expected {len(view.addresses)} VIPs but received {len(addresses)}"
+    missing = next((a.address for a in view.plan.addresses if a.address not in addresses), "none")
+    vrid = view.plan.virtual_router_id
+    return f"ip address associated with VRID {vrid} not present in advert from {advert.source}: {missing}"
 
 
 def _peer(advert: AdvertReceived, plan: VrrpInstance, counters: list[str]) -> Verdict | None:
@@ -218,6 +231,8 @@ def _peer(advert: AdvertReceived, plan: VrrpInstance, counters: list[str]) -> Ve
         if packed(peer.address) == sender:
             if peer.min_ttl <= advert.ttl <= peer.max_ttl:
                 return None
-            text = f"TTL {advert.ttl} from {advert.source}, expected {peer.min_ttl}..{peer.max_ttl}"
+            text = f"TTL/HL {advert.ttl} from {advert.source} not in range [{peer.min_ttl}, {peer.max_ttl}]"
             return _drop("peer ttl", text, *counters, "ip_ttl_err")
-    return Verdict(Outcome.KO, None, tuple(counters), "peer", f"{advert.source} is not a unicast peer")
+    return Verdict(
+        Outcome.KO, None, tuple(counters), "peer", f"unicast source address {advert.source} not a unicast peer"
+    )

@@ -66,7 +66,7 @@ def test_what_was_under_way_is_not_kept() -> None:
     delayed = instance(preempt_delay=10 * S)
     bench = reload(Bench(delayed).start().hear(50), delayed)
     assert bench.core.deadline() is None
-    owner = instance(priority=255, garp_master_delay=0)
+    owner = instance(priority=255, garp_master_delay=0, garp_lower_prio_delay=0)
     bench = reload(Bench(owner).master().hear(255, LOWER), owner)
     assert bench.core.deadline() is None
     bench = reload(Bench().start().hear(200, ttl=1), instance())

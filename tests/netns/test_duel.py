@@ -1,0 +1,77 @@
+"""C keepalived and fastha side by side, case by case: what scripts are told and when, adverts and announcements octet
+by octet, counters, and what the machine has then. See `duel`, and `duel_cases*` for the cases.
+
+The keepalived installed may be older than the one that is followed; `OLDER` says where, and why a case is passed over.
+"""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.netns import duel_cases, duel_cases_tracking
+from tests.netns.duel import KEEPALIVED, Case, Story, play
+
+pytestmark = [pytest.mark.netns, pytest.mark.compat]
+
+STAGES: dict[str, tuple[list[Case], str]] = {
+    "packets": (duel_cases.CASES, ""),
+    "tracking": (duel_cases_tracking.CASES, duel_cases_tracking.GLOBAL),
+}
+CASES = [(stage, case) for stage, (cases, _) in STAGES.items() for case in cases]
+OLDER: dict[str, str] = {
+    "announcements_in_time": "before 2.3 the refresh waits for the next advert",
+    "other_addresses_are_counted_and_used": "before 2.3 such an advert is not used",
+    "other_addresses_of_the_known_master_are_skipped": "before 2.3 such an advert is not used",
+    "two_owners_the_other_one_yields": "before 2.3 both lower themselves at once",
+    "two_owners_the_other_one_goes_on": "before 2.4 the wait for the other is longer, or there is none",
+    "two_owners_we_yield": "before 2.3 both lower themselves at once",
+}
+COUNTED_BY_TIME = {"advert_sent"}
+"""The daemons do not start at the same moment."""
+DIFFERS = {
+    "spoiled_version_2": {"advert_rcvd", "auth_failure", "packet_len_err"},
+}
+"""Counters that differ by design: keepalived looks for the password at the end of Ethernet padding, or knows none."""
+
+
+def version() -> tuple[int, ...]:
+    told = subprocess.run([KEEPALIVED, "--version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r"v(\d+)\.(\d+)\.(\d+)", told)
+    return tuple(int(part) for part in found.groups()) if found else (0,)
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, Story]]]:
+    """stage -> side -> case -> story."""
+    if shutil.which(KEEPALIVED) is None:
+        pytest.skip("keepalived is not installed")
+    return {
+        stage: play(tmp_path_factory.mktemp(stage), cases, words, f"fd{stage[0]}")
+        for stage, (cases, words) in STAGES.items()
+    }
+
+
+@pytest.mark.parametrize(("stage", "case"), CASES, ids=[case.name for _, case in CASES])
+def test_both_do_the_same(stories: dict[str, dict[str, dict[str, Story]]], stage: str, case: Case) -> None:
+    theirs, ours = stories[stage]["keepalived"][case.name], stories[stage]["fastha"][case.name]
+    assert not ours.failure
+    if case.name in OLDER and version() < (2, 4):
+        return  # it has done what its script waits for, and there is nothing to compare with
+    assert not theirs.failure
+    assert ours.texts("fifo") == theirs.texts("fifo")
+    for (text, mine), (_, yours) in zip(ours.delays("fifo"), theirs.delays("fifo"), strict=True):
+        assert case.timing is None or abs(mine - yours) < case.timing, text
+    assert distinct(ours.texts("advert")) == distinct(theirs.texts("advert"))
+    assert ours.texts("announce") == theirs.texts("announce")
+    assert ours.texts("look") == theirs.texts("look")
+    passed_over = COUNTED_BY_TIME | DIFFERS.get(case.name, set())
+    for name, count in theirs.stats.items():
+        assert name in passed_over or ours.stats[name] == count, name
+
+
+def distinct(lines: list[str]) -> list[str]:
+    """Without repetitions and marks: how many adverts are between two marks is a matter of phase."""
+    lines = [line for line in lines if not line.startswith("--")]
+    return [line for at, line in enumerate(lines) if not at or line != lines[at - 1]]
