@@ -136,7 +136,7 @@ class Report:
             severity=severity, message=message, suggestion=suggestion, exit_code=exit_code, advice=advice
         )
         if line is not None:
-            column, width = line.locate(word)
+            column, width = line.locate(word) if line.number else (0, 1)
             found = replace(
                 found,
                 file=line.file.name,
@@ -147,6 +147,17 @@ class Report:
                 included_from=", ".join(line.file.inclusions()),
             )
         self._found.append((order, found))
+
+    def wrong_lines(self) -> set[tuple[str, int]]:
+        """(file, line) of each error."""
+        return {(found.file, found.line) for _, found in self._found if found.severity is Severity.ERROR}
+
+    def instead(self, message: str, line: Line) -> None:
+        """One error in the place of everything found so far; the exit code stays what it was."""
+        code = Exit(self.exit_code)
+        self._found, self._said = [], set()
+        self._left_out.clear()
+        self.error(message, line, exit_code=code)
 
     def only_notes(self) -> None:
         """Nothing found so far counts: errors become notes."""

@@ -26,6 +26,9 @@ class Definitions:
         self._complain = complain
         self._values: dict[str, list[str]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
     def define(self, name: str, lines: list[str]) -> None:
         self._values[name] = lines
 

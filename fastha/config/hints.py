@@ -1,11 +1,9 @@
-"""What a person would notice who looks at a broken file: a value that a comment cuts, letters that only look right, the
-block whose brace is missing."""
+"""What a person would notice who looks at a broken file: a value that a comment cuts, letters that only look right."""
 
 import unicodedata
-from typing import NamedTuple
 
 from fastha.config.lexer import COMMENT, strip_comment
-from fastha.config.source import CLOSE, OPEN, WORD, Line, SourceFile
+from fastha.config.source import WORD, SourceFile
 
 BLANKS = " \t\r\v\f"
 ASCII_TWINS = {
@@ -74,36 +72,3 @@ def _look_alike(text: str, *, quoted: bool) -> str:
 
 def _named(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, '').lower()}".rstrip()
-
-
-class LeftOpen(NamedTuple):
-    """A block that probably lacks its brace. `closing` is the line whose brace ended it, and stands further left."""
-
-    opening: Line
-    closing: Line | None
-
-
-def left_open(lines: list[Line]) -> LeftOpen | None:
-    """Of a file with too few closing braces, the block that lacks one: the first whose closing brace is indented like
-    an outer block. None where the indentation does not tell."""
-    stack: list[Line] = []
-    for at, line in enumerate(lines):
-        if line.words is OPEN:
-            stack.append(lines[at - 1] if at and lines[at - 1].words is not OPEN else line)
-        elif line.words is CLOSE and stack:
-            opening = stack.pop()
-            if opening.file is line.file and _begins(line) and _indent(line) < _indent(opening):
-                outer = [other for other in stack if other.file is line.file]
-                if any(_indent(other) == _indent(line) for other in outer):
-                    return LeftOpen(opening, line)
-    return None
-
-
-def _begins(line: Line) -> bool:
-    """Whether the closing brace begins its physical line."""
-    return line.file.physical(line.number).lstrip(BLANKS).startswith("}")
-
-
-def _indent(line: Line) -> int:
-    physical = line.file.physical(line.number).expandtabs()
-    return len(physical) - len(physical.lstrip(" "))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastha.config.diagnostics import Diagnostic, Exit, Report
+from fastha.config.foreign import recognise
 from fastha.config.host import Host
 from fastha.config.parse import Parser
 from fastha.config.preprocess import Preprocessor
@@ -17,7 +18,7 @@ from fastha.config.semantics.process import fifos, mail, supervisor_plan
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.semantics.vrrp import vrrp_notifies, vrrp_plan
-from fastha.config.source import Line
+from fastha.config.source import Line, SourceFile
 from fastha.model.plan import Plan, RunnerPlan
 
 
@@ -74,16 +75,18 @@ def _load(path: str, host: Host, config_id: str | None, namespace: str | None, *
     try:
         source.read(path)
     except OSError as error:
-        report.error(f"cannot read {path}: {error.strerror or error}", exit_code=Exit.CANNOT_RUN)
-        return _nothing(report)
+        return _nothing(report, path, error.strerror or str(error))
     except ValueError as error:
-        report.error(f"cannot read {path!r}: {error}", exit_code=Exit.CANNOT_RUN)
-        return _nothing(report)
+        return _nothing(report, path, str(error))
     parser = Parser(source.lines, report)
     root = parser.parse()
     notes = _pending_notes(parser.pending, report)
     ctx = Context(host, report, root)
     plan = _plan(ctx, log_detail=log_detail)
+    foreign = recognise(source.lines, report.wrong_lines(), definitions=source.defines)
+    if foreign is not None:
+        report.instead(*foreign)
+        ctx.refused[:] = [foreign.message] if ctx.refused else []
     _judge_namespace(ctx, namespace)
     return Loaded(
         plan=plan,
@@ -113,13 +116,15 @@ def _judge_namespace(ctx: Context, asked: str | None) -> None:
     )
 
 
-def _nothing(report: Report) -> Loaded:
+def _nothing(report: Report, path: str, why: str) -> Loaded:
+    """Of a main file that cannot be read."""
+    report.error(f"cannot be read: {why}", Line([], "", SourceFile(path, ""), 0, 0), exit_code=Exit.CANNOT_RUN)
     return Loaded(
         plan=None,
         diagnostics=report.diagnostics,
         exit_code=report.exit_code,
         notes_not_in_effect=[],
-        refused=[d.message for d in report.diagnostics],
+        refused=[d.log_line() for d in report.diagnostics],
     )
 
 

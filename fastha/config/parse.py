@@ -2,24 +2,26 @@
 
 Errors never stop it. Where keepalived loses count of braces, so do we: an unknown word that opens a block is not
 skipped, its contents are taken for the enclosing block's and its `}` ends that one. Anything else would accept files
-that keepalived reads differently.
+that keepalived reads differently. Only in a file that lacks closing braces, so that keepalived refuses it anyway,
+a statement that belongs into an outer block ends those inside it: what follows is judged as it was meant.
 """
 
 from typing import Any
 
 from fastha.config.arguments import DROP, Reading
+from fastha.config.braces import Braces, LeftOpen
 from fastha.config.diagnostics import Report, closest
-from fastha.config.hints import LeftOpen, cut_by_comment, left_open
+from fastha.config.foreign import shell
+from fastha.config.hints import cut_by_comment
 from fastha.config.lines import LINE_READERS, TRACK_READERS, AddressLine
 from fastha.config.schema.entry import Block, Repeat, Status, Word
 from fastha.config.schema.lines import ADDRESS_LINE
-from fastha.config.schema.tables import BLOCKS, ROOT
+from fastha.config.schema.tables import BLOCKS, OPENED, ROOT
 from fastha.config.source import CLOSE, OPEN, Line, SourceFile
 from fastha.config.tree import Node
 
 MAX_SUGGESTIONS = 200
 """Guesses at misspelt words in one reading; a file of something else altogether gets no more."""
-LOST = "the block it opens is not known: its contents are taken for this block's, and its '}' ends this block"
 
 
 class Parser:
@@ -37,16 +39,24 @@ class Parser:
         self._memo: dict[str, dict[int, tuple[str, Any]]] = {path: {} for path in BLOCKS}
         self._named: set[tuple[str, Any]] = set()
         self._suggestions: dict[tuple[str, str], str] = {}
-        self._open_block: LeftOpen | None = None
-        self._looked = False
+        self._braces = Braces(lines)
+        self._nodes: list[Node] = []
+        """The blocks around the line that is read."""
+        self._resume: Node | None = None
+        """The block where reading goes on, while those left open inside it are left."""
+        self._lost = 0
+        """Unknown blocks around the line that is read, outside of all known ones."""
 
     def parse(self) -> Node:
         """The root with everything in it."""
         start = self._lines[0] if self._lines else Line([], "", SourceFile("", ""), 0, 0)
         root = Node(ROOT, start, None)
+        self._nodes.append(root)
         while not self._block(root, nested=False):
-            line = self._lines[self._at - 1]
-            self._report.error("this '}' closes nothing", line)
+            if self._lost:
+                self._lost -= 1
+            else:
+                self._report.error("this '}' closes nothing", self._lines[self._at - 1])
         return root
 
     def _block(self, node: Node, *, nested: bool) -> bool:
@@ -71,10 +81,17 @@ class Parser:
                 continue
             word = index.get(words[0])
             if word is None:
+                if nested and self._left(line):
+                    return False
                 self._unknown(node, line)
+                at = self._at
             elif word.opens:
                 self._open(node, word, line)
                 at = self._at
+                if self._resume is node:
+                    self._resume = None
+                elif self._resume is not None:
+                    return False
             else:
                 self._setting(node, word, line, memo)
         self._at = at
@@ -84,26 +101,47 @@ class Parser:
 
     def _missing_brace(self, opening: Line) -> None:
         """A block is still open at the end of the file."""
-        found = self._left_open()
+        found = self._braces.left_open()
         self._report.error(
             f"the '}}' of '{opening.words[0]}' is missing at the end of the file",
             opening,
-            suggestion=_told(found) if found and found.opening is not opening else "",
+            suggestion=str(found) if found and found.opening is not opening else "",
         )
 
-    def _left_open(self) -> LeftOpen | None:
-        """The block that probably lacks its brace, looked for once."""
-        if not self._looked:
-            self._looked = True
-            self._open_block = left_open(self._lines)
-        return self._open_block
+    def _left(self, line: Line) -> bool:
+        """Whether `line` shows that the block around it is left open: then reading goes on with it in an outer one."""
+        outer = self._braces.owner(self._nodes, line, opens=self._next_is(OPEN))
+        if outer is None:
+            return False
+        before = f"before '{line.words[0]}' (line {line.number})"
+        found = self._braces.left_open()
+        for node in reversed(self._nodes[self._nodes.index(outer) + 1 :]):
+            if found and found.closing and node.line.order <= found.opening.order < found.closing.order < line.order:
+                self._report.error(f"{found}; noticed {before}", found.opening)
+            else:
+                self._report.error(f"{LeftOpen(node.line, None)}: its '}}' is missing {before}", node.line)
+        self._resume = outer
+        self._at -= 1
+        return True
 
     def _unknown(self, node: Node, line: Line) -> None:
+        """A word that this block does not have; the brace that follows it has its share in the finding."""
         name = line.words[0]
-        message = f"unknown keyword '{name}' in {_place(node.block)}"
-        if self._next_is(OPEN):
-            message += f"; {LOST}"
-        self._report.error(message, line, 0, suggestion=self._suggest(node, name))
+        opens = self._next_is(OPEN)
+        if opens:
+            self._at += 1
+        at_root = node.block is ROOT
+        if not (at_root and self._lost):
+            message = f"unknown keyword '{name}' in {_place(node.block)}"
+            if opens and at_root:
+                message += "; what is in its braces is passed over with it"
+            elif opens:
+                path = node.block.path
+                message += f"; its contents are taken for those of {path}, and its '}}' ends {path}"
+            hint = shell(line) if at_root else ""
+            self._report.error(message, line, 0, suggestion=hint or self._suggest(node, name))
+        if opens and at_root:
+            self._lost += 1
 
     def _suggest(self, node: Node, name: str) -> str:
         block = node.block
@@ -116,16 +154,18 @@ class Parser:
 
     def _elsewhere(self, node: Node, name: str) -> str:
         """Where a word does belong, and why it may be here."""
-        places = [block.path for block in BLOCKS.values() if name in block.index]
+        places = [path for path, block in BLOCKS.items() if path in OPENED and name in block.index]
         if not places:
             return ""
         where = ", ".join("the root" if path == ROOT.path else path for path in places[:4])
         text = f"'{name}' belongs into {where}"
         if node.block is ROOT:
-            return f"{text}; is there a '}}' too many before it?"
-        found = self._left_open()
+            return f"{text}; is there a '}}' too many before it?" if self._braces.balance() < 0 else text
+        found = self._braces.left_open()
         if found is not None:
-            return f"{text}; {_told(found)}"
+            return f"{text}; {found}"
+        if self._braces.balance() <= 0:
+            return text
         return f"{text}; is the '}}' of '{node.line.words[0]}' (line {node.line.number}) missing?"
 
     def _next_is(self, brace: list[str]) -> bool:
@@ -219,10 +259,12 @@ class Parser:
         child = Node(block, line, header)
         child.pending = node.pending or word.status is Status.PENDING
         node.children.append(child)
+        self._nodes.append(child)
         if block.line:
             self._items(child)
         else:
             self._block(child, nested=True)
+        self._nodes.pop()
 
     def _extra_parameters(self, word: Word, block: Block, reading: Reading) -> None:
         """Words before the brace that nothing reads. Those of a block of lines may be meant as lines: an error."""
@@ -255,6 +297,7 @@ class Parser:
     def _items(self, node: Node) -> None:
         """The lines of a block of lines."""
         read = TRACK_READERS.get(node.block.path) or LINE_READERS[node.block.line]
+        outside = self._nodes[:-1]
         while self._at < len(self._lines):
             line = self._lines[self._at]
             self._at += 1
@@ -263,6 +306,9 @@ class Parser:
             if line.words is OPEN:
                 self._report.error("this '{' opens nothing; it is ignored", line)
                 continue
+            stranger = self._next_is(OPEN) or any(line.words[0] in outer.block.index for outer in outside)
+            if stranger and self._left(line):
+                return
             item = read(Reading(line, self._report))
             if item is not DROP:
                 node.further.append(line)
@@ -284,8 +330,3 @@ class Parser:
 
 def _place(block: Block) -> str:
     return "the file" if block is ROOT else block.path
-
-
-def _told(found: LeftOpen) -> str:
-    closing = f": the '}}' of line {found.closing.number} stands too far left for it" if found.closing else ""
-    return f"'{found.opening.words[0]}' (line {found.opening.number}) seems to be left open{closing}"

@@ -58,6 +58,11 @@ class Preprocessor:
         self._at: Line | None = None
         """The line that a complaint is about."""
 
+    @property
+    def defines(self) -> bool:
+        """Whether the configuration has definitions of its own."""
+        return bool(self._definitions)
+
     def read(self, path: str) -> None:
         """The main file with everything it includes. OSError when it cannot be read."""
         self._file(path, self._host.read_file(path), None)
@@ -182,7 +187,7 @@ class Preprocessor:
         """An expanded line: an include, or words."""
         words = text.split(None, 1)
         if words and words[0] in INCLUDES:
-            self._include(words[0], words[1].strip().strip('"') if len(words) > 1 else "", file, number)
+            self._include(words[0], words[1].strip() if len(words) > 1 else "", file, number)
             return
         if words and words[0] == "include_check":
             self._include_check(text.split()[1:])
@@ -230,10 +235,11 @@ class Preprocessor:
         wild = any(mark in pattern for mark in "*?[")
         if not paths:
             message = f"no file matches '{pattern}'"
+            hint = "quotes are taken for a part of the name here: leave them out" if '"' in pattern else ""
             if (WILDCARD if wild else MATCH) in checks or (BRACE in checks and "{" in pattern):
-                self._report.error(message, at, 1, exit_code=Exit.SECURITY)
+                self._report.error(message, at, 1, suggestion=hint, exit_code=Exit.SECURITY)
             else:
-                self._report.note(message, at, 1)
+                self._report.note(message, at, 1, suggestion=hint)
         for path in paths:
             self._include_file(path, checks, at)
 

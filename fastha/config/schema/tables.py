@@ -30,6 +30,9 @@ BLOCKS: dict[str, Block] = {
     )
 }
 
+OPENED = frozenset({ROOT.path, *(word.opens for block in BLOCKS.values() for word in block.words if word.opens)})
+"""Paths of the blocks that a file can have; the others are tables of what stands inside lines."""
+
 
 def entries() -> Iterator[tuple[Block, Word]]:
     """Every entry of the tables, block by block."""

@@ -26,6 +26,8 @@ GROUP4, GROUP6 = Address("224.0.0.18"), Address("ff02::12")
 LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
 MAX_V3_INTERVAL: Ns = 40_950 * MS
 CENTISECOND: Ns = 10 * MS
+NO_INTERFACE = "none"
+"""Stands for the interface of an instance that is refused because it has none."""
 
 
 @dataclass(slots=True)
@@ -72,8 +74,10 @@ class _Instance:
         line = self.node.line_of(setting) if setting else self.node.line
         self.ctx.error(f"{self.name}: {message}", line, 0 if setting else 1, suggestion=suggestion)
 
-    def refuse(self, message: str, *, suggestion: str = "") -> None:
-        self.ctx.refuse(f"{self.name}: {message}", self.node.line, 1, suggestion=suggestion)
+    def refuse(self, message: str, setting: str = "", *, suggestion: str = "") -> None:
+        """`setting`: the value that is at fault; by default the instance as a whole."""
+        line = self.node.line_of(setting) if setting else self.node.line
+        self.ctx.refuse(f"{self.name}: {message}", line, 1, suggestion=suggestion)
 
     def _family(self) -> Family:
         first = next(iter(self.node.entries("virtual_ipaddress")), None)
@@ -110,7 +114,9 @@ class _Instance:
         made = None
         if interface and vrid:
             made = self.vmacs.of_instance(node, interface, vrid, self.family, strict=self.strict)
-        addresses, excluded = self._addresses(interface or "", made, vrid or 0)
+        # without its interface the instance is refused; its addresses are judged as if it had one
+        stand_in = node.get("interface", NO_INTERFACE) if interface is None else interface
+        addresses, excluded = self._addresses(stand_in, made, vrid or 0)
         auth_type, password = self._authentication()
         nopreempt, preempt_delay = self._preemption()
         if node.has("vmac_xmit_base") and (self.strict or not node.has("use_vmac")):
@@ -203,7 +209,7 @@ class _Instance:
             self.error("vrf is for instances without an interface; it is ignored", "vrf")
         known = self.ctx.host.interfaces().get(name)
         if known is not None and known.loopback:
-            self.refuse(f"{name} is the loopback interface, which has no neighbours")
+            self.refuse(f"{name} is the loopback interface, which has no neighbours", "interface")
             return None
         if not self.ctx.interface(name, f"vrrp_instance {self.name}", node.line_of("interface")):
             return None

@@ -73,7 +73,7 @@ def test_json_of_odd_octets(config: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-t", "-c", f"{tmp_path}/nowhere.conf"]) == 4
-    assert f"cannot read {tmp_path}/nowhere.conf" in capsys.readouterr().err
+    assert f"{tmp_path}/nowhere.conf: error: cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_a_namespace_that_is_not_there(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

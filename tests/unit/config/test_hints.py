@@ -1,59 +1,15 @@
-"""What helps a person to find a mistake: braces, cut values, letters that only look right."""
+"""What helps a person to find a mistake: cut values, letters that only look right."""
 
 import pytest
 
 from fastha.config.diagnostics import Diagnostic
 from tests.config_machine import GOOD_INSTANCE, instance, read
 
-OPEN_BLOCK = """\
-vrrp_instance V {
-    interface eth0
-    virtual_router_id 51
-    virtual_ipaddress {
-        192.0.2.1
-}
-
-vrrp_script check {
-    script /bin/true
-}
-"""
-
 
 def about(text: str, part: str) -> Diagnostic:
     """The one finding whose message has `part`."""
     (found,) = [d for d in read(text).diagnostics if part in d.message]
     return found
-
-
-def test_the_block_left_open_is_named_where_it_is_noticed() -> None:
-    found = about(OPEN_BLOCK, "unknown keyword 'vrrp_script'")
-    assert found.suggestion == (
-        "'vrrp_script' belongs into the root; 'virtual_ipaddress' (line 4) seems to be left open: "
-        "the '}' of line 6 stands too far left for it"
-    )
-
-
-def test_and_at_the_end_of_the_file() -> None:
-    text = OPEN_BLOCK.partition("vrrp_script")[0]
-    found = about(text, "is missing at the end")
-    assert (found.line, found.column) == (1, 1)
-    assert "'virtual_ipaddress' (line 4) seems to be left open" in found.suggestion
-
-
-def test_without_indentation_the_innermost_open_block_is_named() -> None:
-    text = OPEN_BLOCK.replace("    ", "")
-    assert "is the '}' of 'vrrp_instance' (line 1) missing?" in about(text, "unknown keyword 'vrrp_script'").suggestion
-
-
-def test_one_brace_too_many() -> None:
-    text = GOOD_INSTANCE.format("}") + "priority 100\n"
-    assert "a '}' too many before it?" in about(text, "unknown keyword 'priority'").suggestion
-
-
-def test_blocks_that_are_closed_are_not_suspected() -> None:
-    assert about(
-        GOOD_INSTANCE.format("  }\n") + "virtual_server_grop x {\n}\n", "'virtual_server_grop'"
-    ).suggestion == ("did you mean 'virtual_server_group'?")
 
 
 @pytest.mark.parametrize("mark", ["#", "!"])

@@ -54,7 +54,6 @@ def test_the_end_of_an_unknown_block_ends_the_enclosing_one() -> None:
     loaded = instance("foobar {\n a 1\n}\nadvert_int 1")
     assert [message.split(" ", 1)[1][:34] for message in errors(loaded)] == [
         "unknown keyword 'foobar' in vrrp_i",
-        "this '{' opens nothing; it is igno",
         "unknown keyword 'a' in vrrp_instan",
         "unknown keyword 'advert_int' in th",
         "this '}' closes nothing",
@@ -154,6 +153,11 @@ def test_of_a_block_not_yet_in_effect_only_the_block_is_said() -> None:
     assert [note.split("'")[1] for note in loaded.notes_not_in_effect] == ["BFD_CHECK"]
 
 
+def test_the_caret_of_a_loopback_interface() -> None:
+    loaded = read(CLEAN.replace("eth0", "lo"))
+    assert errors(loaded) == ["3:15 VI_1: lo is the loopback interface, which has no neighbours"]
+
+
 def test_a_missing_main_file_is_named() -> None:
     from fastha.config.load import load
     from tests.config_machine import Machine
@@ -161,7 +165,9 @@ def test_a_missing_main_file_is_named() -> None:
     loaded = load("/nowhere/x.conf", Machine())
     assert loaded.plan is None
     assert loaded.exit_code == 4
-    assert "/nowhere/x.conf" in loaded.refused[0]
+    assert loaded.refused == ["/nowhere/x.conf: cannot be read: No such file or directory"]
+    (found,) = loaded.diagnostics
+    assert (found.file, found.line, found.column) == ("/nowhere/x.conf", 0, 0)
 
 
 def test_a_block_that_goes_with_its_bad_argument_is_said_to_go() -> None:

@@ -153,6 +153,15 @@ def test_a_missing_include_is_a_remark_and_with_a_check_an_error() -> None:
     assert read("global_defs {\n include_check match\n}\ninclude none.conf").exit_code == 6
 
 
+def test_quotes_are_a_part_of_the_name() -> None:
+    machine = Machine(files={"/etc/keepalived/x.conf": b"b"})
+    loaded = read('include "x.conf"', machine)
+    (found,) = loaded.diagnostics
+    assert (found.message, loaded.exit_code) == ("""no file matches '"x.conf"'""", 0)
+    assert "leave them out" in found.suggestion
+    assert read('includem "x.conf"', machine).exit_code == 6
+
+
 def test_an_executable_is_not_included() -> None:
     machine = Machine(files={"/etc/keepalived/x": b"a"}, modes={"/etc/keepalived/x": (0o100755, 0, 0)})
     assert lines("include x\nb", machine) == ["b"]
