@@ -119,7 +119,7 @@ def plan_of(path: Path, text: str) -> tuple[CheckerPlan, float, float]:
     if loaded.plan is None:
         raise LabError(f"the benchmark's configuration is refused: {loaded.refused[:3]}")
     whole = loaded.plan.checker
-    plan, passing = timed(lambda: codec.decode(CheckerPlan, codec.encode(whole)))
+    plan, passing = timed(lambda: codec.decode(CheckerPlan, codec.encode(whole, sparse=True)))
     return plan, reading, passing
 
 

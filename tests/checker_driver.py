@@ -105,7 +105,7 @@ class CheckerProcess:
 
     def plan(self, plan: CheckerPlan) -> Ready:
         self._serial += 1
-        fd = write_sealed("plan", codec.encode(plan))
+        fd = write_sealed("plan", codec.encode(plan, sparse=True))
         self.say(NewPlan(self._serial), (fd,))
         os.close(fd)
         return self.expect(Ready)

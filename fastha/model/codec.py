@@ -3,16 +3,23 @@
 Text that came from bytes that are not UTF-8 (a path in a configuration file) holds lone surrogates, as Python's
 `surrogateescape` makes them; JSON cannot. Such a byte travels as one of the characters U+10FE80 to U+10FEFF, of the
 last private plane, and is itself again afterwards.
+
+A Plan travels `sparse`, without what is as by default: a quarter of the octets, and what the reader fills in are the
+defaults themselves, which all servers share.
 """
 
 from base64 import b64encode
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
 import orjson
 
 T = TypeVar("T")
+_PLAIN: Final = frozenset({int, str, bool, float, bytes, type(None)})
 _OUT: Final = {0xDC00 + byte: 0x10FE00 + byte for byte in range(0x80, 0x100)}
 _BACK: Final = {there: here for here, there in _OUT.items()}
 _SIGNS: Final = (b"\xf4\x8f\xba", b"\xf4\x8f\xbb")
@@ -26,8 +33,10 @@ def _default(value: object) -> str:
     raise TypeError(f"{type(value).__name__} does not serialise")
 
 
-def encode(value: Any) -> bytes:
-    """`value`, a dataclass of the model, as JSON."""
+def encode(value: Any, *, sparse: bool = False) -> bytes:
+    """`value`, a dataclass of the model, as JSON; `sparse`: without the fields that have their defaults."""
+    if sparse:
+        value = _sparse(value)
     try:
         return orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
@@ -53,6 +62,39 @@ def restored(value: T, data: bytes | memoryview) -> T:
         restored_value: T = _mapped(value, _BACK)
         return restored_value
     return value
+
+
+@cache
+def _layout(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[tuple[str, Any], ...]] | None:
+    """Of a dataclass: what fetches all its fields, and their names and defaults. None for what goes as it is."""
+    if not is_dataclass(kind):
+        return None
+    names = tuple(
+        (each.name, each.default if each.default_factory is MISSING else each.default_factory())
+        for each in fields(kind)
+    )
+    if len(names) == 1:  # attrgetter gives a single one as it is
+        name = names[0][0]
+        return lambda value: (getattr(value, name),), names
+    return (attrgetter(*(name for name, _ in names)) if names else lambda _: ()), names
+
+
+def _sparse(value: Any) -> Any:
+    """`value` with every dataclass in it as a dictionary of what differs from the defaults."""
+    kind: Any = type(value)
+    if kind is tuple:
+        return [_sparse(each) for each in value]
+    if kind is dict:
+        return {key: _sparse(each) for key, each in value.items()}
+    layout = _layout(kind)
+    if layout is None:
+        return value
+    found = {}
+    fetch, names = layout
+    for part, (name, default) in zip(fetch(value), names, strict=True):
+        if part is not default and part != default:
+            found[name] = part if type(part) in _PLAIN else _sparse(part)
+    return found
 
 
 def _mapped(value: Any, table: dict[int, int]) -> Any:

@@ -14,7 +14,7 @@ from fastha.process.children import ChildProcess
 from fastha.process.messages import AskSnapshot
 from fastha.system.memfd import read_sealed
 
-_PER_BYTE: Final = 1e-7
+_PER_BYTE: Final = 5e-7
 """Seconds to describe what a byte of Plan has become: 50,000 servers take some seconds."""
 
 

@@ -16,12 +16,13 @@ def parts_of(plan: Plan, *, vrrp: bool, checker: bool, plane: PlaneChoice | None
     """
     parts: dict[str, bytes] = {}
     if vrrp and (plan.vrrp.instances or plan.vrrp.static_addresses):
-        parts["vrrp"] = codec.encode(plan.vrrp)
+        parts["vrrp"] = codec.encode(plan.vrrp, sparse=True)
     if checker and (plan.checker.virtual_servers or plan.checker.sync_daemon):
         part = plan.checker if plane is None else replace(plan.checker, lvs_plane=plane)
-        parts["checker"] = codec.encode(part)
+        parts["checker"] = codec.encode(part, sparse=True)
     if parts and _needs_runner(plan):
-        parts["runner"] = codec.encode(replace(plan.runner, script_limit=plan.supervisor.script_limit))
+        runner = replace(plan.runner, script_limit=plan.supervisor.script_limit)
+        parts["runner"] = codec.encode(runner, sparse=True)
     return parts
 
 
