@@ -6,8 +6,8 @@ from importlib import import_module
 
 import orjson
 
-from fastha.cli.client import DaemonError, ask
-from fastha.cli.options import DEFAULT_RUN_DIR, Parser
+from fastha.cli.client import DaemonError, ask, the_run_dir
+from fastha.cli.options import Parser
 from fastha.export.json import render_json
 from fastha.export.text import plain_lines, tables
 from fastha.model import codec
@@ -19,10 +19,10 @@ def main(words: Sequence[str]) -> int:
     parser = Parser(prog="fastha status", description="What runs, in which state, and why.")
     parser.add_argument("--json", action="store_true", help="the whole snapshot as JSON: see docs/status-schema.json")
     parser.add_argument("-v", "--verbose", action="store_true", help="the counters that are 0, too")
-    parser.add_argument("--run-dir", default=DEFAULT_RUN_DIR, metavar="DIR", help="default %(default)s")
+    parser.add_argument("--run-dir", metavar="DIR", help="the daemon's; needed when several run")
     options = parser.parse_args(words)
     try:
-        answer = ask(options.run_dir, {"op": "status"})
+        answer = ask(the_run_dir(options.run_dir), {"op": "status"})
     except DaemonError as error:
         print(f"fastha status: {error}", file=sys.stderr)
         return 1

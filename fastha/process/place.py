@@ -13,9 +13,12 @@ from fastha.system.pidfile import PidFile
 DEFAULT_RUN_DIR: Final = "/run/fastha"
 
 
-def run_dir_of(namespace: str | None, instance: str | None) -> str:
-    """Where a daemon keeps its files unless told otherwise: daemons with different names do not meet."""
+def run_dir_of(namespace: str | None, instance: str | None, pid_file: str | None = None) -> str:
+    """Where a daemon keeps its files unless told otherwise: daemons with different names do not meet, nor do those
+    that are told apart by nothing but the supervisor's `pid_file` of their command lines."""
     names = [name for name in (namespace, instance) if name]
+    if pid_file is not None:
+        names.append(pid_file.strip("/").replace("/", "-"))
     return os.path.join(DEFAULT_RUN_DIR, "_".join(names)) if names else DEFAULT_RUN_DIR
 
 
@@ -38,7 +41,7 @@ class Place:
         self._pid_files = pid_files
         self._bound = False
         """The directory of the pid files is mounted in its usual place."""
-        self.run_dir = run_dir or run_dir_of(self._namespace, self._instance)
+        self.run_dir = run_dir or run_dir_of(self._namespace, self._instance, pid_files.get("supervisor"))
 
     def enter(self, log: Callable[[str, str], None]) -> PidFile:
         """Make the directories and take the pid file. HeldError when another daemon has it, OSError when that cannot be

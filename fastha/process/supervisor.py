@@ -64,7 +64,7 @@ class Options:
 
     config: str
     run_dir: str | None = None
-    """None: `place.DEFAULT_RUN_DIR`, or a directory below it when there is a namespace or an instance name."""
+    """None: `place.DEFAULT_RUN_DIR`, or a directory below it: see `place.run_dir_of`."""
     vrrp: bool = True
     """False: `--check`, no vrrp process."""
     checker: bool = True

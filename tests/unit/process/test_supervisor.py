@@ -495,7 +495,7 @@ def test_when_nobody_speaks_for_a_master_its_addresses_are_released_once(daemon,
     daemon.tell("vrrp", "crash")
     os.kill(daemon.pid("vrrp"), signal.SIGKILL)
     poll(lambda: "release FAULT" in daemon.events("vrrp"), "the release")
-    assert any("state='FAULT'" in line for line in daemon.events("runner"))
+    poll(lambda: any("state='FAULT'" in line for line in daemon.events("runner")), "the word of it")
     assert "no vrrp process for longer than a silent master is believed" in daemon.text()
     state = next(each for each in daemon.snapshot().processes if each.name == "vrrp")
     assert 0 < state.down_since_wall < time.time() - 2
