@@ -125,7 +125,7 @@ def daemon_parser(called: str) -> Parser:
     files.add_argument(
         "--run-dir",
         metavar="DIR",
-        help=f"pid files, control socket, journal (default {DEFAULT_RUN_DIR}, or below it by namespace, instance and -p)",
+        help=f"pid files, control socket, journal (default {DEFAULT_RUN_DIR}, below it by namespace, instance, -p)",
     )
     files.add_argument("-p", "--pid", metavar="FILE", help="pid file of the supervisor")
     files.add_argument("-r", "--vrrp_pid", metavar="FILE", help="pid file of the vrrp process")
