@@ -21,7 +21,7 @@ from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
 from fastha.lvs.surroundings import SETTINGS, warnings
 from fastha.model.net import Address
-from fastha.model.plan import CheckerPlan, FlushOnStop, RealServer
+from fastha.model.plan import CheckerPlan, FlushOnStop, ProcessSettings, RealServer
 from fastha.model.snapshot import CheckerSnapshot
 from fastha.model.table import Plane
 from fastha.model.units import Ns, S
@@ -46,6 +46,7 @@ from fastha.system.links import Network
 from fastha.system.ping import allow_ping, restore_ping
 from fastha.system.plane import open_plane
 from fastha.system.proctitle import set_comm
+from fastha.system.raising import Raising
 from fastha.system.scheduling import apply_settings
 from fastha.system.sysctl import read_numbers
 
@@ -78,6 +79,7 @@ class CheckerWork:
         self._journal = JournalFile(child.run_dir)
         self._network: Network | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._raising = Raising(ProcessSettings())
         self._started: Ns = 0
         self._ticks = 0
         self._lost = 0
@@ -220,6 +222,7 @@ class CheckerWork:
             set_comm(plan.process.process_name)
         for line in apply_settings(plan.process):
             self._child.log("warning", line)
+        self._raising = Raising(plan.process)
 
     # --------------------------------------------------------------------------------------- plane
 
@@ -305,6 +308,9 @@ class CheckerWork:
         self._enact(now)
 
     def _tick(self) -> None:
+        late = int((self._loop.time() - self._timer.when()) * S) if self._timer is not None else 0
+        if raised := self._raising.late(late):
+            self._child.log("warning", raised)
         self._timer = self._loop.call_later(TICK, self._tick)
         now = clock.monotonic()
         self._ticks += 1

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fastha._vrrp import AdvertEngine
-from fastha.model.plan import VrrpInstance, VrrpPlan
+from fastha.model.plan import ProcessSettings, VrrpInstance, VrrpPlan
 from fastha.model.snapshot import LinkSnapshot, VrrpSnapshot
 from fastha.model.units import MS, Ns, S
 from fastha.process import messages
@@ -27,6 +27,7 @@ from fastha.process.vrrp_mail import Mails
 from fastha.system import clock, realtime
 from fastha.system.advert_sockets import AdvertSockets
 from fastha.system.proctitle import set_comm
+from fastha.system.raising import Raising
 from fastha.system.wanted import STATIC
 from fastha.vrrp import actions, events
 from fastha.vrrp.core import Core
@@ -77,6 +78,8 @@ class VrrpWork:
         self._unknown: set[tuple[str, int]] = set()
         self._unknown_at: Ns = 0
         self._realtime = ""
+        self._raising = Raising(ProcessSettings())
+        self._beat_at: Ns | None = None
 
     # ---------------------------------------------------------------------------------------- the life
 
@@ -200,6 +203,7 @@ class VrrpWork:
     def _enter_realtime(self, plan: VrrpPlan) -> None:
         engine = self.engine.native_id
         self._realtime, refused = realtime.enter(plan.process, (engine,) if engine else ())
+        self._raising = Raising(plan.process, (engine,) if engine else ())
         for line in refused:
             self._child.log("warning", line)
 
@@ -264,9 +268,12 @@ class VrrpWork:
         """The lease, and what is looked at now and then."""
         if self._finished:
             return
+        if self._beat_at is not None:
+            self._judge_lateness(self._beat_at)
         self._turn(())
         if self.core.plan.log_unknown_vrids:
             self._look_for_unknown(clock.monotonic())
+        self._beat_at = clock.monotonic() + int(BEAT * S)
         self._loop.call_later(BEAT, self._beat)
 
     def _look_for_unknown(self, now: Ns) -> None:
@@ -360,8 +367,16 @@ class VrrpWork:
             self._timer = self._loop.call_later((max(0, deadline - now) + MS) / S, self._timer_fired)
 
     def _timer_fired(self) -> None:
+        if self._timer_at is not None:
+            self._judge_lateness(self._timer_at + MS)
         self._timer_at = None
         self._turn(())
+
+    def _judge_lateness(self, due: Ns) -> None:
+        """A timer was to fire then."""
+        raised = self._raising.late(clock.monotonic() - due)
+        if raised:
+            self._child.log("warning", raised)
 
     def _complain(self, problems: Iterable[str]) -> None:
         for problem in problems:

@@ -39,11 +39,16 @@ def apply_settings(settings: ProcessSettings) -> tuple[str, ...]:
 def _real_time(priority: int, rttime: int | None, refused: list[str]) -> None:
     """SCHED_RR, inherited by threads but not by what they start (reset on fork would spare the threads too)."""
     try:
-        if rttime:
-            ceiling = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
-            limit = rttime if ceiling == resource.RLIM_INFINITY else min(rttime, ceiling)
-            resource.setrlimit(resource.RLIMIT_RTTIME, (limit, ceiling))
+        limit_real_time(rttime)
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         refused.append(f"cannot be scheduled in real time with priority {priority}: {reason}")
+
+
+def limit_real_time(rttime: int | None) -> None:
+    """The longest stretch of real-time work without a wait, in microseconds; None: as it is. OSError, ValueError."""
+    if rttime:
+        ceiling = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+        limit = rttime if ceiling == resource.RLIM_INFINITY else min(rttime, ceiling)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit, ceiling))

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ global_defs {{
     checker_priority 7
     vrrp_rt_priority 20
     vrrp_rlimit_rttime 700000
+    max_auto_priority 22
+    min_auto_priority_delay 300000
     vrrp_cpu_affinity 0
     checker_cpu_affinity 0
     checker_no_swap
@@ -97,6 +100,11 @@ def test_words_about_processes(segment: Segment, tmp_path: Path) -> None:
         assert os.sched_getscheduler(vrrp) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
         assert os.sched_getparam(vrrp).sched_priority == 19, "its engine has 20"
         assert limit(vrrp, resource.RLIMIT_RTTIME)[1] == 700000
+        os.kill(vrrp, signal.SIGSTOP)
+        time.sleep(0.6)  # a pause is what is tested
+        os.kill(vrrp, signal.SIGCONT)
+        until(lambda: "real-time priority is 20 from now on" in log.read_text(), "a late timer", 5)
+        assert os.sched_getparam(vrrp).sched_priority == 20
     if "cannot lock memory" not in log.read_text():
         assert int(facts(checker)["VmLck"].split()[0]) > 0
     assert os.path.samefile(f"/proc/{front}/cwd", "/")

@@ -133,9 +133,9 @@ PROCESSES = (
         name="max_auto_priority",
         arguments=Integer(-1, 99, "PRIORITY", required="", omitted=99, strict=False),
         default="0: never",
-        effect="How far a process may raise its real-time priority when its timers run late.",
-        status=PENDING,
-        pending="fastha's vrrp process is real-time from the start; set vrrp_rt_priority to change that",
+        effect="How far the vrrp and checker processes raise their real-time priority by themselves when their timers "
+        "run late; 0 and -1: not at all. The vrrp process begins at 50, unless vrrp_rt_priority or vrrp_priority says "
+        "otherwise.",
         example="max_auto_priority 50",
     ),
     Word(
@@ -143,8 +143,6 @@ PROCESSES = (
         arguments=Integer(1, 10_000_000, "MICROSECONDS", required="error", strict=False),
         default="1000000",
         effect="Lateness of a timer that raises the priority by one.",
-        status=PENDING,
-        pending="the priority is not raised automatically",
         example="min_auto_priority_delay 500000",
     ),
     Word(

@@ -9,7 +9,6 @@ from fastha.config.arguments import (
     Custom,
     Decimal,
     Integer,
-    InterfaceName,
     Text,
     Words,
     one_of,

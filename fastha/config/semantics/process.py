@@ -4,7 +4,7 @@ from fastha.config.script import ScriptLine, account
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.scripts import Scripts
 from fastha.model.plan import Command, Fifo, Mail, MailTls, ProcessSettings, SupervisorPlan
-from fastha.model.units import S
+from fastha.model.units import US, S
 
 INSTANCES, SERVICES = ("INSTANCE", "GROUP"), ("VS", "RS")
 FIFOS = (
@@ -24,6 +24,8 @@ def process_settings(ctx: Context, child: str, usual_name: str) -> ProcessSettin
         no_swap=defs.has(f"{child}_no_swap"),
         cpu_affinity=affinity(ctx, child),
         rlimit_rttime=defs.maybe(f"{child}_rlimit_rttime"),
+        auto_priority=defs.get("max_auto_priority", 0),
+        auto_priority_delay=defs.get("min_auto_priority_delay", 1_000_000) * US,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fastha.export.keepalived import words
 from fastha.model.plan import Fifo, Plan, ProcessSettings
-from fastha.model.units import S
+from fastha.model.units import US, S
 
 _FIFOS = {
     frozenset(("INSTANCE", "GROUP", "VS", "RS")): "Global",
@@ -52,6 +52,8 @@ def _definitions(plan: Plan) -> Iterator[str]:
         yield f"LVS UDP timeout = {udp}"
     if vrrp.startup_delay:
         yield f"VRRP startup delay = {vrrp.startup_delay / S:g}"
+    yield f"Max auto priority = {vrrp.process.auto_priority}"
+    yield f"Min auto priority delay = {vrrp.process.auto_priority_delay // US} usecs"
     yield from _scheduling("VRRP", vrrp.process)
     yield from _scheduling("Checker", checker.process)
     yield f"rs_init_notifies = {int(checker.rs_init_notifies)}"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fastha.model.units import Ns, S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -29,3 +31,7 @@ class ProcessSettings:
     cpu_affinity: tuple[int, ...] = ()
     rlimit_rttime: int | None = None
     """Microseconds."""
+    auto_priority: int = 0
+    """max_auto_priority: the real-time priority that late timers may lead to; 0 and below: never."""
+    auto_priority_delay: Ns = S
+    """Lateness of a timer that raises the priority by one."""

@@ -63,3 +63,43 @@ def test_memory_is_locked_where_it_is_allowed() -> None:
     if lines:
         pytest.skip(f"memory cannot be locked here: {lines[0]}")
     assert locked > 0
+
+
+RAISING = """
+import json, os, sys, threading
+from fastha.model.plan import ProcessSettings
+from fastha.system.raising import Raising
+ceiling, delay = map(int, sys.argv[1:])
+end = threading.Event()
+other = threading.Thread(target=end.wait)
+other.start()
+raising = Raising(ProcessSettings(auto_priority=ceiling, auto_priority_delay=delay))
+said = [raising.late(lateness) for lateness in (delay - 1, delay, 10 * delay, delay, delay)]
+threads = [os.sched_getparam(thread).sched_priority for thread in (0, other.native_id)]
+end.set()
+print(json.dumps([said, threads]))
+"""
+
+
+def raised(ceiling: int, delay: int = 500_000_000) -> tuple[list[str], list[int]]:
+    done = subprocess.run(
+        [sys.executable, "-c", RAISING, str(ceiling), str(delay)], capture_output=True, text=True, check=True
+    )
+    said, threads = json.loads(done.stdout)
+    if any("not to be had" in line for line in said):
+        pytest.skip(f"no real-time class here: {said}")
+    return said, threads
+
+
+def test_late_timers_raise_the_priority_step_by_step_to_the_ceiling() -> None:
+    said, threads = raised(3)
+    assert threads == [3, 3]
+    assert said[0] == said[4] == ""
+    assert [line.partition(" ms late: ")[2] for line in said[1:4]] == [
+        f"real-time priority is {n} from now on" for n in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("ceiling", [0, -1])
+def test_without_a_ceiling_it_stays(ceiling: int) -> None:
+    assert raised(ceiling) == ([""] * 5, [0, 0])
