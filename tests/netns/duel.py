@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastha.model.net import Address, packed
@@ -37,6 +37,18 @@ SIX = "fe80::77:{}"
 
 
 @dataclass(frozen=True)
+class Change:
+    """None: as it was. `before`, `after`: whether the instance is in the file before and after the reload."""
+
+    words: str | None = None
+    vips: tuple[str, ...] | None = None
+    outside: str | None = None
+    name: str | None = None
+    before: bool = True
+    after: bool = True
+
+
+@dataclass(frozen=True)
 class Case:
     """`words`: lines of the instance besides interface, router id and addresses; `script`: what happens to it."""
 
@@ -50,7 +62,9 @@ class Case:
     links: int = 0
     """Interfaces of its own, on the same wire; {0}, {1} in `words` and `outside` are their names, {n} the case's
     number. The first is the instance's."""
-    timing: float | None = 0.15
+    then: Change | None = None
+    """What a reload makes of it; the script asks for that reload with `Peer.reload`, once."""
+    timing: float | None = 0.3
     """None: a matter of phase. How much later, in seconds, one side's FIFO lines may follow a mark than the other's."""
 
 
@@ -136,6 +150,11 @@ class Peer:
 
     def up(self, number: int = 0) -> None:
         self.side.node.ip("link", "set", self.link(number), "up")
+
+    def reload(self) -> None:
+        """Waits for the scripts of all cases that want to be reloaded; then it happens, and a mark says so."""
+        self.side.barrier.wait(20)
+        self.mark("reload")
 
     def has(self) -> bool:
         return self.side.node.has(self.vips[0])
@@ -227,6 +246,7 @@ class Side:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.process: subprocess.Popen[bytes] | None = None
+        self.barrier = threading.Barrier(1)
 
     @staticmethod
     def _open4() -> socket.socket:
@@ -298,9 +318,12 @@ class Side:
         self.node.ip("link", "set", name, "up")
         until(lambda: "LOWER_UP" in self.node.ip("link", "show", name), f"{name} to be up")
 
-    def start(self, text: str, *options: str) -> None:
+    def write(self, text: str) -> None:
         text = text.replace("{dir}", str(self.directory)).replace("{side}", self.name[0])
         (self.directory / "conf").write_text(text)
+
+    def start(self, text: str, *options: str) -> None:
+        self.write(text)
         if self.name == "keepalived":
             pids = [f"--{word}={self.directory}/{word}" for word in ("pid", "vrrp_pid", "checkers_pid")]
             words = [KEEPALIVED, "-n", "-l", *DETAIL, "-G", "-P", "-f", f"{self.directory}/conf", *pids, *options]
@@ -367,14 +390,17 @@ class Side:
         self.segment.close()
 
 
-def config(cases: Sequence[Case], global_words: str = "") -> str:
-    """All cases in one file."""
+def config(cases: Sequence[Case], global_words: str = "", *, reloaded: bool = False) -> str:
+    """All cases in one file, before or after the reload."""
     lines = [
         "global_defs {", "router_id duel", "script_user root", "enable_script_security",
         "vrrp_notify_fifo {dir}/fifo", global_words, "}",
-        *(named(case.outside, number) for number, case in enumerate(cases, 1)),
     ]  # fmt: skip
+    cases = [_reloaded(case) for case in cases] if reloaded else cases
+    lines += [named(case.outside, number) for number, case in enumerate(cases, 1)]
     for number, case in enumerate(cases, 1):
+        if case.then is not None and not (case.then.after if reloaded else case.then.before):
+            continue
         interface = named("{0}", number) if case.links else "eth0"
         lines += [f"vrrp_instance {case.name} {{", f"interface {interface}", f"virtual_router_id {number}"]
         lines += [
@@ -385,6 +411,12 @@ def config(cases: Sequence[Case], global_words: str = "") -> str:
             "}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _reloaded(case: Case) -> Case:
+    then = case.then or Change()
+    changed = {word: getattr(then, word) for word in ("words", "vips", "outside", "name")}
+    return replace(case, **{word: value for word, value in changed.items() if value is not None})
 
 
 def named(text: str, number: int) -> str:
@@ -419,6 +451,8 @@ def play(
                     side.plug(f"c{number}x{link}", number, link)
             side.start(text)
         for side in sides:
+            waiting = sum(case.then is not None for case in cases)
+            side.barrier = threading.Barrier(max(waiting, 1), lambda side=side: _reload(side, cases, global_words))
             peers = [
                 Peer(side, case, n, tuple(v.split("/")[0] for v in vips_of(case, n))) for n, case in enumerate(cases, 1)
             ]
@@ -448,6 +482,11 @@ def play(
     return told
 
 
+def _reload(side: Side, cases: Sequence[Case], global_words: str) -> None:
+    side.write(config(cases, global_words, reloaded=True))
+    side.signal(signal.SIGHUP)
+
+
 def _act(peer: Peer) -> None:
     try:
         peer.case.script(peer)
@@ -473,9 +512,10 @@ def _collect(side: Side, cases: Sequence[Case], stories: dict[str, Story]) -> No
     for number, case in enumerate(cases, 1):
         story = stories[case.name]
         story.entries += [Entry(f.at, "advert", advert_text(f)) for f in adverts.get(number, [])]
-        for vip in vips_of(case, number):
+        for vip in {*vips_of(case, number), *vips_of(_reloaded(case), number)}:
             address = vip.split("/")[0].split()[0]
             story.entries += [Entry(f.at, "announce", f.data.hex()) for f in announced.get(address, [])]
-        story.entries += side.fifo_of(case.name)
+        for name in {case.name, _reloaded(case).name}:
+            story.entries += side.fifo_of(name)
         pattern = re.compile(rf"\({case.name}\)|[( ]{case.name}[): ]")
         story.entries += [Entry(e.at, "log", e.text) for e in side.log if pattern.search(e.text)]

@@ -18,6 +18,12 @@ def case(words: str, **more: object):  # type: ignore[no-untyped-def]
     return made
 
 
+def changed(peer: Peer) -> None:
+    """A master's priority moved, and an advert has said so."""
+    peer.until("MASTER_PRIORITY")
+    peer.rest(0.6)
+
+
 # -------------------------------------------------------------------------------------------------- links
 
 
@@ -61,12 +67,10 @@ def a_weighted_interface_of_a_master(peer: Peer) -> None:
     master(peer)
     peer.mark("down")
     peer.down(1)
-    peer.until("MASTER_PRIORITY")
-    peer.rest(0.5)
+    changed(peer)
     peer.mark("up")
     peer.up(1)
-    peer.until("MASTER_PRIORITY")
-    peer.rest(0.5)
+    changed(peer)
 
 
 @case(f"{QUICK}\npriority 100\ntrack_interface {{\n{{1}} weight 30\n}}", links=2)
@@ -86,10 +90,10 @@ def a_reversed_interface(peer: Peer) -> None:
     master(peer)
     peer.mark("down")
     peer.down(1)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
     peer.mark("up")
     peer.up(1)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
 
 
 @case(f"{QUICK}\npriority 100", links=1)
@@ -124,10 +128,10 @@ def a_reversed_negative_interface(peer: Peer) -> None:
     master(peer)
     peer.mark("down")
     peer.down(1)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
     peer.mark("up")
     peer.up(1)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
 
 
 @case(f"{QUICK}\npriority 100\ntrack_interface {{\n{{1}} weight 0 reverse\n}}", links=2)
@@ -143,7 +147,7 @@ def a_reversed_unweighted_interface(peer: Peer) -> None:
 
 # ------------------------------------------------------------------------------------------------ trackers
 
-SLOW_START = "version 3\nadvert_int 1\ngarp_master_delay 0"
+SLOW_START = "version 3\nadvert_int 0.4\ndown_timer_adverts 7\ngarp_master_delay 0"
 """Scripts are to have their first result before mastership."""
 SCRIPT = """vrrp_script s{n} {
     script "/usr/bin/test ! -e {dir}/flag{n}"
@@ -166,18 +170,18 @@ def a_script_without_weight(peer: Peer) -> None:
 def a_script_with_a_negative_weight(peer: Peer) -> None:
     master(peer)
     peer.file(f"flag{peer.vrid}", "")
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
     peer.file(f"flag{peer.vrid}", None)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
 
 
 @case(f"{SLOW_START}\npriority 100\ntrack_script {{\ns{{n}} weight 20\n}}", outside=SCRIPT % "weight -30", timing=None)
 def a_script_with_a_weight_of_its_own_here(peer: Peer) -> None:
     master(peer)
     peer.file(f"flag{peer.vrid}", "")
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
     peer.file(f"flag{peer.vrid}", None)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
 
 
 @case(
@@ -186,9 +190,9 @@ def a_script_with_a_weight_of_its_own_here(peer: Peer) -> None:
 def a_reversed_script(peer: Peer) -> None:
     master(peer)
     peer.file(f"flag{peer.vrid}", "")
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
     peer.file(f"flag{peer.vrid}", None)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
 
 
 @case(
@@ -197,9 +201,9 @@ def a_reversed_script(peer: Peer) -> None:
 def a_reversed_negative_script(peer: Peer) -> None:
     master(peer)
     peer.file(f"flag{peer.vrid}", "")
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
     peer.file(f"flag{peer.vrid}", None)
-    peer.until("MASTER_PRIORITY")
+    changed(peer)
 
 
 BROKEN = 'vrrp_script s{n} {\nscript "/usr/bin/false"\ninterval 1\nfall 3\nrise 3\n}'
@@ -236,7 +240,7 @@ def a_tracked_file(peer: Peer) -> None:
     for text in ("10", "-3\n", "0x10", " 7 apples", "-60", "40", "9999999999999", "none", "-127", "-200"):
         peer.mark(text)
         peer.file(f"number{peer.vrid}", text)
-        peer.rest(0.25)
+        peer.rest(0.6)
     peer.mark("back")
     peer.file(f"number{peer.vrid}", "3")
     peer.until("BACKUP", "MASTER")
