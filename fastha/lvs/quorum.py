@@ -316,14 +316,24 @@ class Pool:
             notices.append(service_notice(plan, "DOWN", quorum_mail(plan, "Starting with quorum down", weight)))
         return notices
 
+    def sorry_came(self, *, before: bool) -> list[Notice]:
+        """After a reload that lost no quorum: a sorry server that takes over at once is announced, as at the start.
+        `before`: one was in use already."""
+        if before or not self.sorry_in_use:
+            return []
+        return [service_notice(self.plan, "DOWN", quorum_mail(self.plan, "Starting with quorum down", self.alive_weight))]
+
     def farewell(self, *, removed: bool, servers: bool = True) -> list[Notice]:
-        """The last words: `removed` by a reload are always said, those of a stop only with `omega`. Without `servers`
-        only those about the service (lvs_flush_on_stop)."""
+        """The last words: `removed` by a reload are always said, the service's while it had quorum; those of a stop only
+        with `omega`, and then of the service in any case. Without `servers` only those about the service
+        (lvs_flush_on_stop)."""
         if not removed and not self.plan.omega:
             return []
         mail = REMOVING if removed else SHUTTING_DOWN
         notices = [self._server_notice(server, "DOWN", mail) for server in self if servers and self._in_pool(server)]
-        return [*notices, service_notice(self.plan, "DOWN", mail)]
+        if self.quorum_up or not removed:
+            notices.append(service_notice(self.plan, "DOWN", mail))
+        return notices
 
     def _server_notice(self, server: Server, state: str, mail: str) -> Notice:
         return server_notice(self.plan, server.plan, state, alive=server.alive and state != "DOWN", mail=mail)

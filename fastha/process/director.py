@@ -443,7 +443,7 @@ class Director:
             pool.servers[server.key] = server
             if server.plan != real:
                 self._reload_server(pool, server, real, now)
-        self._announce(pool, pool.judge())
+        self._announce(pool, pool.judge() or pool.sorry_came(before=before.sorry))
         self._used_otherwise(pool, before)
         self._touch_all(pool)
 

@@ -553,10 +553,15 @@ class _Service:
                 )
             port = self.key.port
         inhibit = node.has("sorry_server_inhibit")
-        twin = next((s for s in servers if (s.address, s.port) == (written.address, port)), None)
-        if twin is not None and twin.inhibit_on_failure != inhibit:
-            self.error("the sorry server is also a real server, and takes over its inhibit setting", "sorry_server", 1)
-            inhibit = twin.inhibit_on_failure
+        pairs = zip(servers, self.planned, strict=True)
+        twin = next((s for s, rs in pairs if rs.header == written or (s.address, s.port) == (written.address, port)), None)
+        if twin is not None:
+            port = twin.port
+            if twin.inhibit_on_failure != inhibit:
+                self.error(
+                    "the sorry server is also a real server, and takes over its inhibit setting", "sorry_server", 1
+                )
+                inhibit = twin.inhibit_on_failure
         return RealServer(address=written.address, port=port, method=method, inhibit_on_failure=inhibit)
 
     def notifies(self, plan: VirtualServer) -> list[Notifies]:

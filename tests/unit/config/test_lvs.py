@@ -320,6 +320,13 @@ def test_tunnels() -> None:
         assert planned(f"lvs_method TUN {bad}").real_servers[0].method.forwarding is Forwarding.TUN
 
 
+def test_a_sorry_server_without_a_port_may_be_a_real_server_without_one() -> None:
+    text = GOOD_SERVICE.format("sorry_server 192.0.2.21", "").replace("192.0.2.21 80 {", "192.0.2.21 {")
+    (vs,) = pool(text)
+    assert vs.sorry_server is not None
+    assert (vs.sorry_server.address, vs.sorry_server.port) == (vs.real_servers[0].address, vs.real_servers[0].port)
+
+
 def test_sorry_servers() -> None:
     vs = planned("sorry_server 192.0.2.99 8080\nsorry_server_inhibit")
     assert vs.sorry_server is not None

@@ -553,6 +553,24 @@ def test_11_10_loss_through_removed_servers_is_told_once() -> None:
     assert told(notices) == ["RS 10.0.1.2 DOWN", "VS DOWN"]
 
 
+def test_11_2_a_sorry_server_that_a_reload_brings_into_use_is_announced_as_at_the_start() -> None:
+    lab = Lab(plan(two()))
+    down(lab, 1, 2)
+    assert told(lab.run(10))[-1] == "VS DOWN"
+    with_sorry = plan(two(sorry_server=rs(9)))
+    (notice,) = lab.reload(with_sorry)
+    assert (notice.kind, notice.state) == ("VS", "DOWN")
+    assert "10.0.1.9" in lab.weights()
+    assert lab.reload(plan(two(sorry_server=rs(9), scheduler="rr"))) == [], "it was in use already"
+
+
+def test_4_12_a_removed_service_without_quorum_says_nothing_more_of_itself() -> None:
+    lab = Lab(plan(two(), vs(rs(3), address=Address("10.0.0.2"))))
+    down(lab, 1, 2)
+    lab.run(10)
+    assert lab.reload(plan(vs(rs(3), address=Address("10.0.0.2")))) == []
+
+
 def test_11_11_another_sorry_server_takes_over_and_none_brings_the_servers_back() -> None:
     lab = Lab(plan(two(quorum=2, sorry_server=rs(99))))
     down(lab, 1)
