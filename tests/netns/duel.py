@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from fastha.model.net import Address, packed
@@ -152,9 +153,8 @@ class Peer:
         self.side.node.ip("link", "set", self.link(number), "up")
 
     def reload(self) -> None:
-        """Waits for the scripts of all cases that want to be reloaded; then it happens, and a mark says so."""
+        """Waits for the scripts of all cases that want to be reloaded; then it happens, marked just before."""
         self.side.barrier.wait(20)
-        self.mark("reload")
 
     def has(self) -> bool:
         return self.side.node.has(self.vips[0])
@@ -451,11 +451,12 @@ def play(
                     side.plug(f"c{number}x{link}", number, link)
             side.start(text)
         for side in sides:
-            waiting = sum(case.then is not None for case in cases)
-            side.barrier = threading.Barrier(max(waiting, 1), lambda side=side: _reload(side, cases, global_words))
             peers = [
                 Peer(side, case, n, tuple(v.split("/")[0] for v in vips_of(case, n))) for n, case in enumerate(cases, 1)
             ]
+            waiting = sum(case.then is not None for case in cases)
+            after = config(cases, global_words, reloaded=True)
+            side.barrier = threading.Barrier(max(waiting, 1), partial(_reload, side, peers, after))
             told[side.name] = {peer.case.name: peer.story for peer in peers}
             threads += [threading.Thread(target=_act, args=(peer,), daemon=True) for peer in peers]
         for thread in threads:
@@ -482,8 +483,11 @@ def play(
     return told
 
 
-def _reload(side: Side, cases: Sequence[Case], global_words: str) -> None:
-    side.write(config(cases, global_words, reloaded=True))
+def _reload(side: Side, peers: Sequence[Peer], text: str) -> None:
+    side.write(text)
+    for peer in peers:
+        if peer.case.then is not None:
+            peer.mark("reload")
     side.signal(signal.SIGHUP)
 
 

@@ -12,7 +12,7 @@ INTERVAL = 400 * MS
 
 def case(words: str, **more: object):  # type: ignore[no-untyped-def]
     def made(script):  # type: ignore[no-untyped-def]
-        CASES.append(Case(script.__name__, words, script, **more))  # type: ignore[arg-type]
+        CASES.append(Case(script.__name__, words, script, **{"timing": 0.6, **more}))  # type: ignore[arg-type]
         return script
 
     return made
