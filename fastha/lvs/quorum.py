@@ -321,11 +321,12 @@ class Pool:
         `before`: one was in use already."""
         if before or not self.sorry_in_use:
             return []
-        return [service_notice(self.plan, "DOWN", quorum_mail(self.plan, "Starting with quorum down", self.alive_weight))]
+        mail = quorum_mail(self.plan, "Starting with quorum down", self.alive_weight)
+        return [service_notice(self.plan, "DOWN", mail)]
 
     def farewell(self, *, removed: bool, servers: bool = True) -> list[Notice]:
-        """The last words: `removed` by a reload are always said, the service's while it had quorum; those of a stop only
-        with `omega`, and then of the service in any case. Without `servers` only those about the service
+        """The last words: `removed` by a reload are always said, the service's if it had quorum; those of a stop only
+        with `omega`, and then the service's in any case. Without `servers` only those about the service
         (lvs_flush_on_stop)."""
         if not removed and not self.plan.omega:
             return []

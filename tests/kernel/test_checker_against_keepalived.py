@@ -6,27 +6,18 @@ each step, when nothing moves any more, the table of ipvsadm and what came out o
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fastha.system.ipvs import IpvsPlane
 from tests.checker_driver import Web, own_network
+from tests.kernel.daemons import Daemon, order, running
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.compat]
 
-QUIET = 3.0
-"""Seconds without a change after which a step is over: an interval, the retry and some slack."""
-PATIENCE = 60.0
 PORTS = (8001, 8002, 8003, 8004)
 
 HEAD = """
@@ -150,75 +141,6 @@ def grouped(*servers: str, entries: tuple[str, ...], words: str = "") -> str:
     return group + service("", *servers, words=words).replace("virtual_server  80", "virtual_server group web")
 
 
-class Daemon:
-    """One of the two, and what it has done."""
-
-    def __init__(self, process: subprocess.Popen[bytes], reader: int, log: Path) -> None:
-        self.process = process
-        self.steps: list[tuple[str, list[str], list[str]]] = []
-        """(what happened, the table, the FIFO lines)"""
-        self.log = log
-        self._reader = reader
-        self._said = b""
-
-    def _take(self) -> bytes:
-        try:
-            return os.read(self._reader, 65536)
-        except BlockingIOError:
-            return b""
-
-    def settle(self, what: str, *, ended: bool = False) -> None:
-        """Wait until table and FIFO have not moved for a while (or the daemon is gone), and note both."""
-        deadline = time.monotonic() + PATIENCE
-        while not self.steps and not table():
-            assert time.monotonic() < deadline, f"no table; {self.log.read_text()[-2000:]}"
-            time.sleep(0.1)
-        last, since = table(), time.monotonic()
-        while time.monotonic() - since < QUIET:
-            assert time.monotonic() < deadline, f"{what}: no rest; {self.log.read_text()[-2000:]}"
-            if ended and self.process.poll() is not None:
-                break
-            more, now = self._take(), table()
-            if more or now != last:
-                self._said += more
-                last, since = now, time.monotonic()
-            time.sleep(0.05)
-        self._said += self._take()
-        lines = [line for line in self._said.decode().replace("\0", "").splitlines() if line]
-        self._said = b""
-        self.steps.append((what, table(), lines))
-
-
-def table() -> list[str]:
-    return sorted(subprocess.run(["ipvsadm", "-Sn"], capture_output=True, text=True, check=True).stdout.splitlines())
-
-
-@contextmanager
-def running(kind: str, day: Day) -> Iterator[Daemon]:
-    """The daemon `kind`, started on the day's file."""
-    os.mkfifo(day.fifo)
-    reader = os.open(day.fifo, os.O_RDONLY | os.O_NONBLOCK)
-    run_dir = day.directory / f"run.{kind}"
-    run_dir.mkdir()
-    log = day.directory / f"log.{kind}"
-    if kind == "keepalived":
-        pids = ["-p", str(run_dir / "pid"), "-c", str(run_dir / "cpid")]
-        command = ["keepalived", "-f", str(day.config), "-C", "-n", "-l", "-D", "--no-syslog", *pids]
-    else:
-        command = [sys.executable, "-m", "fastha", "-n", "-l", "-c", str(day.config), "--run-dir", str(run_dir)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    daemon = Daemon(process, reader, log)
-    try:
-        yield daemon
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        os.close(reader)
-        day.fifo.unlink(missing_ok=True)
-
-
 def a_day(daemon: Daemon, day: Day) -> None:
     """Everything that happens."""
     daemon.settle("start")
@@ -243,8 +165,7 @@ def a_day(daemon: Daemon, day: Day) -> None:
     day.down(3)
     daemon.settle("an inhibited server down")
     the_second_file(day)
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.settle(
+    daemon.reload(
         "reload: a server removed, one added, a weight changed, inhibit taken back, a service added and one gone"
     )
     day.up(3)
@@ -303,7 +224,7 @@ def live_through(kind: str, directory: Path) -> list[tuple[str, list[str], list[
         day = Day(directory)
         try:
             the_first_file(day)
-            with running(kind, day) as daemon:
+            with running(kind, day.directory, day.config, day.fifo) as daemon:
                 a_day(daemon, day)
         finally:
             day.close()
@@ -321,8 +242,3 @@ def test_the_same_day_with_both_daemons(ipvs: IpvsPlane, tmp_path: Path) -> None
         assert sorted(said_ours) == sorted(said_theirs), f"{what}: the FIFO"
         for name in {line.split()[-2] for line in said_ours}:
             assert order(said_ours, name) == order(said_theirs, name), f"{what}: the order for {name}"
-
-
-def order(lines: list[str], name: str) -> list[str]:
-    """`RS DOWN`, `VS DOWN`: in which order a virtual server and its servers were told of."""
-    return [f"{words[0]} {words[-1]}" for words in map(str.split, lines) if words[-2] == name]

@@ -554,7 +554,8 @@ class _Service:
             port = self.key.port
         inhibit = node.has("sorry_server_inhibit")
         pairs = zip(servers, self.planned, strict=True)
-        twin = next((s for s, rs in pairs if rs.header == written or (s.address, s.port) == (written.address, port)), None)
+        same = (written.address, port)
+        twin = next((s for s, rs in pairs if rs.header == written or (s.address, s.port) == same), None)
         if twin is not None:
             port = twin.port
             if twin.inhibit_on_failure != inhibit:
