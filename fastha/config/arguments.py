@@ -202,13 +202,13 @@ class Integer(Argument):
     def value(self, r: Reading, text: str, at: int) -> Any:
         match = INTEGER.match(text)
         number: int | None
-        if self.c_notation:
+        if not text:
+            number = 0
+            r.note('"" is taken as 0', at)
+        elif self.c_notation:
             number = c_integer(text)
         elif match and (match.end() == len(text) or not self.strict):
             number = int(match[0])
-        elif not text:
-            number = 0
-            r.note('"" is taken as 0', at)
         else:
             number = None
         after = r.dropped if self.otherwise is DROP else f"{self.otherwise} is used"
@@ -324,7 +324,8 @@ def _halves(number: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Text(Argument):
-    """One word, or a quoted string. `longest`: what is beyond is cut off or, with `refuse`, the line is ignored."""
+    """One word, or a quoted string. `longest`: what is beyond is cut off or, with `refuse`, the line is ignored.
+    `filled`: an empty one is an error that costs the line."""
 
     name: str = "TEXT"
     required: str = "error"
@@ -333,6 +334,7 @@ class Text(Argument):
     further: Literal["", "error", "fatal"] = ""
     """What further words are: passed over, an error that costs the line, or one that ends keepalived's reading."""
     omitted: Any = None
+    filled: bool = False
     free: ClassVar[bool] = True
 
     def read(self, r: Reading) -> Any:
@@ -347,6 +349,9 @@ class Text(Argument):
         return Argument.read(self, r)
 
     def value(self, r: Reading, text: str, at: int) -> Any:
+        if self.filled and not text:
+            r.error(f"{self.name} is empty; {r.dropped}", at)
+            return DROP
         if self.longest and len(text.encode("utf-8", "surrogateescape")) > self.longest:
             if self.refuse:
                 r.error(f"'{text}' is longer than {self.longest} characters; {r.dropped}", at)

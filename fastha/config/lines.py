@@ -144,6 +144,9 @@ def _address_options(r: Reading, result: AddressLine, foreign: str) -> Any:
             r.error(f"'{name}' needs a value; the line is ignored", at)
             return DROP
         text = r.words[at + 1]
+        if name == "track_group" and name in options:
+            r.error("a second track_group; the rest of the line is ignored", at)
+            break
         if word.setting == "dev" and "dev" in options:
             r.error("a second interface; the line is ignored", at)
             return DROP

@@ -25,6 +25,8 @@ RANGE = re.compile(r"[0-9]+-[0-9]+")
 DURATIONS = {"rtt": 960_000, "rttvar": 480_000, "rto_min": 120_000}
 """Greatest bare number of each: two minutes in 1/8 ms, 1/4 ms and ms."""
 ACTIONS = frozenset({"blackhole", "unreachable", "prohibit"})
+CHOSEN = frozenset({"table", "l3mdev", "goto", "nop", *ACTIONS})
+"""What a rule does: one of these."""
 V4_ONLY = frozenset({"tos", "realms", "scope", "onlink"})
 V6_ONLY = frozenset({"from", "expires", "pref"})
 
@@ -60,8 +62,8 @@ class _Options:
         self.result = OptionLine(r.line, {})
         self.lost = False
 
-    def lose(self, message: str, at: int, suggestion: str = "") -> None:
-        self.r.error(f"{message}; the line is ignored", at, suggestion=suggestion)
+    def lose(self, message: str, at: int, suggestion: str = "", exit_code: Exit = Exit.ERRORS) -> None:
+        self.r.error(f"{message}; the line is ignored", at, suggestion=suggestion, exit_code=exit_code)
         self.lost = True
 
     def family(self, family: Family, at: int) -> None:
@@ -84,7 +86,8 @@ class _Options:
             self.lose(str(error), at)
             return DROP
         full = 128 if family_of(address) == 6 else 32
-        if slash and not (length.isdecimal() and int(length) <= full):
+        length = length.removeprefix("+")
+        if slash and length and not (length.isdecimal() and int(length) <= full):
             self.lose(f"'{length}' is no prefix length of 0..{full}", at)
             return DROP
         self.family(family_of(address), at)
@@ -118,6 +121,8 @@ class _Options:
         return value_at + 1
 
     def store(self, word: Word, value: object, at: int) -> None:
+        if self.block is RULE_LINE and word.setting in CHOSEN and word.setting in self.result.options:
+            self.lose(f"a rule has one action, and '{self.r.words[at]}' would be another", at)
         self.result.options[word.setting] = (value, at)
 
     def value(self, word: Word, text: str, at: int) -> Any:
@@ -237,7 +242,10 @@ def route(r: Reading) -> Any:
                 found["to"] = (value, at)
             at += 1
         elif word is None:
-            options.lose(f"unknown word '{name}' for a route", at, closest(name, ROUTE_LINE.index))
+            # a type (or its number) wants a destination behind it
+            wanting = at + 1 == len(r.words) and (not name or name in ROUTE_TYPES or c_integer(name) is not None)
+            code = Exit.MISSING_ARGUMENT if wanting else Exit.ERRORS
+            options.lose(f"unknown word '{name}' for a route", at, closest(name, ROUTE_LINE.index), code)
         elif name == "to":
             at += 1
             if at >= len(r.words):
@@ -301,7 +309,7 @@ def rule(r: Reading) -> Any:
             at = options.option(word, at)
     if options.lost:
         return DROP
-    chosen = [name for name in ("table", "l3mdev", "goto", "nop", *sorted(ACTIONS)) if name in found]
+    chosen = [name for name in found if name in CHOSEN]
     if not chosen:
         options.lose("a rule needs a table or an action", 0)
     elif len(chosen) > 1:
@@ -311,6 +319,9 @@ def rule(r: Reading) -> Any:
             if name in found:
                 options.lose(f"'{name}' needs a table", found[name][1])
                 break
+    if not options.lost and "goto" in found and "preference" in found and found["preference"][0] >= found["goto"][0]:
+        target, at = found["goto"]
+        options.lose(f"'goto {target}' leads to a rule before this one", at)
     if not options.lost and "preference" not in found:
         if "goto" in found:
             options.lose("'goto' needs a preference", found["goto"][1])

@@ -458,7 +458,7 @@ FILE_CHECK = Block(
     words=(
         Word(
             name="track_file",
-            arguments=Text("NAME"),
+            arguments=Text("NAME", required="fatal"),
             default="none; needed",
             effect="The file, defined before with track_file.",
             example="track_file drain",

@@ -70,7 +70,7 @@ FILES = (
     ),
     Word(
         name="reload_time_file",
-        arguments=Text("PATH", further="error"),
+        arguments=Text("PATH", further="error", filled=True),
         default="none",
         effect="File that names a time at which to reload.",
         example="reload_time_file /etc/keepalived/reload.time",
@@ -142,7 +142,7 @@ FILES = (
             ),
             (
                 "state_dump_file",
-                Text("PATH", further="error"),
+                Text("PATH", further="error", filled=True),
                 "keepalived.data",
                 "Where the state dump goes.",
                 "state_dump_file /tmp/state",
@@ -150,7 +150,7 @@ FILES = (
             ),
             (
                 "stats_dump_file",
-                Text("PATH", further="error"),
+                Text("PATH", further="error", filled=True),
                 "keepalived.stats",
                 "Read and forgotten, as in keepalived: statistics go to keepalived.stats.",
                 "stats_dump_file /tmp/stats",
@@ -158,7 +158,7 @@ FILES = (
             ),
             (
                 "json_dump_file",
-                Text("PATH", further="error"),
+                Text("PATH", further="error", filled=True),
                 "keepalived.json",
                 "Read and forgotten, as in keepalived: the JSON dump goes to keepalived.json.",
                 "json_dump_file /tmp/json",

@@ -249,27 +249,32 @@ VRRP = (
     *(
         Word(
             name=name,
-            arguments=Words("[NAME...]", 0, required="", most=1 if name == "nftables" else None),
+            arguments=Words("[NAME...]", 0, required="", most=None),
             repeat=Repeat.FIRST,
-            default="keepalived" if name == "nftables" else "not used",
+            default="not used",
             effect=effect,
-            status=status,
+            status=Status.NO_EFFECT,
             example=name,
         )
-        for name, effect, status in (
+        for name, effect in (
             (
                 "vrrp_iptables",
                 "Asks for the rules of no_accept and virtual MACs by iptables; they are made by nftables, in a table "
                 "of their own.",
-                Status.NO_EFFECT,
             ),
             (
                 "vrrp_ipsets",
                 "Names of the sets of those rules; nftables has its own, in its table.",
-                Status.NO_EFFECT,
             ),
-            ("nftables", "nftables table for the rules of no_accept and virtual MACs.", Status.IN_EFFECT),
         )
+    ),
+    Word(
+        name="nftables",
+        arguments=Text("TABLE", required="", filled=True),
+        repeat=Repeat.FIRST,
+        default="keepalived",
+        effect="nftables table for the rules of no_accept and virtual MACs.",
+        example="nftables lvs",
     ),
     Word(
         name="nftables_priority",

@@ -46,7 +46,7 @@ def _octets(r: Reading, alphabet: str) -> list[str] | None:
     """Two characters per octet: blanks end one, a lone digit is one."""
     octets: list[str] = []
     for at, text in enumerate(r.words[1:], 1):
-        if not all(c in alphabet for c in text.lower()):
+        if not text or not all(c in alphabet for c in text.lower()):
             r.error(f"'{text}' is not hexadecimal", at)
             return None
         octets += [text[i : i + 2].rjust(2, "0") for i in range(0, len(text), 2)]

@@ -28,7 +28,7 @@ NAMED = {
     "protocol": ("rt_protos", 255),
     "scope": ("rt_scopes", 255),
     "tos": ("rt_dsfield", 255),
-    "realms": ("rt_realms", 65535),
+    "realms": ("rt_realms", 255),
 }
 """Settings whose value is a number up to the second item, or a name out of a file of iproute2."""
 
@@ -178,7 +178,7 @@ ENCAP_LINE = Block(
             ("ila", Text("LOCATOR"), "Identifier-locator addressing.", "encap ila 2001:db8:0:1"),
             (
                 "id",
-                Integer(0, 2**64 - 1, "ID", c_notation=True),
+                Integer(0, 2**64 - 1, "ID"),
                 "Number of the tunnel.",
                 "encap ip id 7 dst 192.0.2.9",
             ),

@@ -44,7 +44,8 @@ def virtual_addresses(
     """The addresses of one block; `place_of` gives the interface of each. With `family` others are refused, line by
     line; so are repeated ones, and those `taken` by another block."""
     elsewhere = {(other.address, other.dev) for other in taken}
-    seen: set[tuple[str, int, str]] = set()
+    advertised = {(item.address, item.dev) for item in node.entries("virtual_ipaddress")} if taken else set()
+    seen: dict[tuple[str, str], set[str | None]] = {}
     result = []
     for item in node.entries(path):
         if family is not None and item.family != family:
@@ -56,15 +57,17 @@ def virtual_addresses(
             continue
         if item.dev is not None:
             ctx.interface(item.dev, f"address {item}", item.line, item.line.words.index(item.dev))
-        # keepalived compares whole addresses only where they are advertised
-        key = (item.address, item.prefixlen if family is None else 0, place)
+        # an advert has an address once; others are compared by the interfaces that are written
+        place_seen = seen.setdefault((item.address, "" if family is not None else place), set())
         if (item.address, place) in elsewhere:
-            ctx.error(f"{what} has {item} in virtual_ipaddress too; this one is ignored", item.line)
+            complain = ctx.error if (item.address, item.dev) in advertised else ctx.report.note
+            complain(f"{what} has {item} in virtual_ipaddress too; this one is ignored", item.line)
             continue
-        if key in seen:
-            ctx.error(f"{what} has {item} twice; the second one is ignored", item.line)
+        if place_seen:
+            complain = ctx.error if family is not None or item.dev in place_seen else ctx.report.note
+            complain(f"{what} has {item} twice; the second one is ignored", item.line)
             continue
-        seen.add(key)
+        place_seen.add(item.dev)
         result.append(plan_address(item, place))
     return tuple(result)
 

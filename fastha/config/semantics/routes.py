@@ -76,9 +76,14 @@ class Lines:
                         message = f"{path}: '{text}' is no number up to {most} and not in {file}; the line is ignored"
                         ctx.error(message, item.line, options[word][1])
                         fits = False
-        if "vrf" in item.options and item.options["vrf"][0] not in ctx.host.interfaces():
+        if "vrf" in item.options:
             name, at = item.options["vrf"]
-            ctx.error(f"{path}: there is no VRF {name}; the line is ignored", item.line, at)
+            known = ctx.host.interfaces().get(name)
+            if known is None or known.kind != "vrf":
+                ctx.error(f"{path}: there is no VRF {name}; the line is ignored", item.line, at)
+                fits = False
+        if path.endswith("rules") and "table" in item.options and self._number(item.options, "table", 1) == 0:
+            ctx.error(f"{path}: table 0 is none; the line is ignored", item.line, item.options["table"][1])
             fits = False
         if "track_group" in item.options and not path.startswith("static"):
             at = item.options["track_group"][1]
@@ -95,7 +100,7 @@ class Lines:
         return number
 
     def _realms(self, options: Options) -> int:
-        numbers = [self._names.number("rt_realms", text, 65535) or 0 for text in _parts(options, "realms")]
+        numbers = [self._names.number("rt_realms", text, 255) or 0 for text in _parts(options, "realms")]
         return numbers[0] << 16 | numbers[1] if len(numbers) == 2 else sum(numbers)
 
     # ----------------------------------------------------------------------------------------- routes
@@ -203,7 +208,7 @@ class Lines:
         limited = min(max(value, SHORTEST * factor), LONGEST * factor)
         if limited != value:
             message = f"{name} {text} is outside {SHORTEST}..{LONGEST} ms; {limited // factor} ms is used"
-            self._ctx.report.note(message, item.line, at)
+            self._ctx.error(message, item.line, at)
         return limited
 
     # ------------------------------------------------------------------------------------------ rules

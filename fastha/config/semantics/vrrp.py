@@ -231,9 +231,8 @@ def _linkbeat(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) ->
 def _firewall(ctx: Context) -> FirewallSettings:
     """vrrp_iptables asks for the same rules: nftables carries them out."""
     defaults = FirewallSettings()
-    names: tuple[str, ...] = ctx.defs.get("nftables", ())
     return FirewallSettings(
-        table=names[0] if names else defaults.table,
+        table=ctx.defs.maybe("nftables") or defaults.table,
         priority=ctx.defs.get("nftables_priority", defaults.priority),
         counters=ctx.defs.has("nftables_counters"),
     )

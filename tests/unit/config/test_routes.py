@@ -76,7 +76,7 @@ def test_the_family_follows_from_the_line() -> None:
         ("default dev eth9", "eth9 of virtual_routes does not exist"),
         ("default via 192.0.2.1 protocol 99", "needs no_track"),
         ("default tos 300 dev eth0", "'300' is no number up to 255"),
-        ("default realms 1/nosuch dev eth0", "'nosuch' is no number up to 65535"),
+        ("default realms 1/nosuch dev eth0", "'nosuch' is no number up to 255"),
         ("default vrf red dev eth0", "there is no VRF red"),
         ("default dev eth0 track_group T", "for static routes and rules only"),
     ],
