@@ -199,4 +199,4 @@ def named_interfaces(plan: VrrpPlan) -> frozenset[str]:
 
 
 def _configured_sources(instances: Iterable[VrrpInstance]) -> frozenset[tuple[str, Address]]:
-    return frozenset((i.source_interface, i.source) for i in instances if i.track_src_ip and i.source is not None)
+    return frozenset((i.source_interface, i.source) for i in instances if i.source is not None)

@@ -141,7 +141,7 @@ class MadeLinks:
 
     def _base_settings(self) -> dict[str, str]:
         """What of others is ours while there are interfaces with virtual MAC addresses."""
-        bases = {link.base for link in self._ours.values() if link.mac is not None}
+        bases = {link.base for link in self._ours.values() if link.mac is not None and link.family == 4}
         bases = {name for name in bases if name in self._network.indexes}
         if not bases:
             return {}

@@ -98,7 +98,7 @@ class LinkChanged:
 class SourceChanged:
     """The primary IPv4, or link-local IPv6, address of an interface; None: it has none.
 
-    With `configured`: whether that address, which an instance names with track_src_ip, is on the interface (`address`
+    With `configured`: whether that address, which an instance names as its source, is on the interface (`address`
     is then the same, or None).
     """
 

@@ -130,9 +130,10 @@ class Announcer:
 
     def freshen(self, instance: Instance) -> None:
         """A unicast instance comes up: its peers' neighbour entry for its own address is made fresh."""
-        source = self._world.source_of(instance.plan)
-        if source is not None and instance.plan.interface:
-            self._world.out.append(Announce(instance.index, ((instance.plan.interface, source),)))
+        plan = instance.plan
+        source = self._world.source_of(plan)
+        if source is not None and plan.interface and self._world.has_source(plan):
+            self._world.out.append(Announce(instance.index, ((plan.interface, source),)))
 
     def pace(self, key: tuple[str, int], now: Ns) -> None:
         """The interval of a queue has passed: its next message leaves."""

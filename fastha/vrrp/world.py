@@ -27,7 +27,7 @@ class World:
     sources: dict[tuple[str, Family], Address] = field(default_factory=dict)
     """The primary IPv4 and the link-local IPv6 address of interfaces."""
     configured: set[tuple[str, Address]] = field(default_factory=set)
-    """Sources of track_src_ip that are there."""
+    """Sources that the configuration names and that are there."""
     timers: Timers = field(default_factory=Timers)
     out: list[Action] = field(default_factory=list)
     generations: list[int] = field(default_factory=list)
@@ -44,9 +44,13 @@ class World:
         """What adverts of an instance leave from; None: there is no usable address."""
         if plan.source is None:
             return self.sources.get((plan.source_interface, plan.family))
-        if plan.track_src_ip and (plan.source_interface, plan.source) not in self.configured:
+        if plan.track_src_ip and not self.has_source(plan):
             return None
         return plan.source
+
+    def has_source(self, plan: VrrpInstance) -> bool:
+        """Whether what adverts leave from is an address of the interface; they leave all the same where it is not."""
+        return plan.source is None or (plan.source_interface, plan.source) in self.configured
 
     def advert_addresses(self, plan: VrrpInstance) -> tuple[Address, ...]:
         """virtual_ipaddress of the instance's family, as many as one packet of the link carries."""

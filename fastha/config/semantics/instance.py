@@ -124,7 +124,7 @@ class _Instance:
         routes = self.lines.routes(node, "virtual_routes")
         rules = self.lines.rules(node, "virtual_rules")
         tracks = self._tracks(interface or "")
-        base, interface = interface, self._runs_on(interface, made, unicast=bool(peers))
+        base, interface = interface, self._runs_on(interface, made, unicast=self._unicast_wanted())
         known = {name for name in (base, interface) if name}
         interfaces = self._with_followed(tracks[0], known, (*addresses, *excluded), (*routes, *rules))
         if vrid is None or interface is None or not self._bindable(interface, peers):
@@ -246,7 +246,7 @@ class _Instance:
             else:
                 self.error(f"{text}: multicast is used", suggestion=suggestion)
         made = next((word for word in ("use_vmac", "use_ipvlan") if self.node.has(word)), "")
-        if peers and made and not self.node.has("vmac_xmit_base"):
+        if made and self._unicast_wanted() and not self.node.has("vmac_xmit_base"):
             self.error(f"unicast with {made} needs vmac_xmit_base; it is taken as set", made)
         if peers and self.strict and self._multicast_capable():
             self.refuse("unicast is not allowed in strict mode")
@@ -264,8 +264,10 @@ class _Instance:
 
     def _unicast_wanted(self) -> bool:
         source = self.node.values.get("source")
+        """A word of unicast stands there, whether or not it comes to that."""
         return (
             bool(self.node.blocks("unicast_peer"))
+            or self.node.has("unicast_fault_no_peer")
             or self.node.has("check_unicast_src")
             or self.node.has("old_unicast_checksum")
             or (source is not None and source[1].words[0] == "unicast_src_ip")

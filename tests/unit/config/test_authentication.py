@@ -147,7 +147,7 @@ def test_ah() -> None:
         (f"{PEER}\nold_unicast_checksum never", "old_unicast_checksum", UnicastChecksum.NEVER_OLD),
         (PEER, "old_unicast_checksum", UnicastChecksum.DETECT),
         (f"{PEER}\nunicast_fault_no_peer", "fault_no_peer", False),
-        ("unicast_fault_no_peer", "fault_no_peer", False),
+        ("unicast_fault_no_peer", "fault_no_peer", True),
         ("unicast_src_ip 192.0.2.1\nunicast_fault_no_peer", "fault_no_peer", True),
         (f"{PEER}\nunicast_ttl 0", "unicast_ttl", None),
         (f"{PEER}\nunicast_ttl 64", "unicast_ttl", 64),

@@ -143,3 +143,9 @@ def test_links_that_are_polled() -> None:
     found = plan(text() + "linkbeat_interfaces {\neth1 MII\n}\nlinkbeat_use_polling\n")
     assert found.linkbeat == {"eth0": "", "eth1": "MII"}
     assert errors(read(text(more="use_vmac v0") + "linkbeat_interfaces {\nv0\n}\n"))
+
+
+@pytest.mark.parametrize("word", ["unicast_peer {\n}", "unicast_src_ip 192.0.2.1", "unicast_fault_no_peer"])
+def test_any_word_of_unicast_puts_adverts_on_the_interface_underneath(word: str) -> None:
+    (one,) = plan(text(more=f"use_vmac\n{word}")).instances
+    assert (one.interface, one.unicast) == ("eth0", False)

@@ -145,6 +145,15 @@ def test_a_unicast_instance_freshens_its_own_address() -> None:
     assert bench.asked(actions.Announce) == [actions.Announce(0, (("eth0", OURS),))]
 
 
+def test_an_address_that_is_not_here_is_not_announced() -> None:
+    elsewhere = Address("10.0.0.7")
+    bench = Bench(instance(unicast_peers=(UnicastPeer(address=Address("10.0.0.6")),), source=elsewhere))
+    assert bench.start().asked(actions.Announce) == []
+    bench = Bench(instance(unicast_peers=(UnicastPeer(address=Address("10.0.0.6")),), source=elsewhere))
+    bench.say(events.SourceChanged("eth0", 4, elsewhere, configured=elsewhere))
+    assert bench.start().asked(actions.Announce) == [actions.Announce(0, (("eth0", elsewhere),))]
+
+
 def test_endpoints_say_where_it_listens() -> None:
     peers = (UnicastPeer(address=Address("10.0.0.6")),)
     bench = Bench(
