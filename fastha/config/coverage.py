@@ -33,7 +33,7 @@ def words() -> str:
     width = max(len(name) for name, _ in rows)
     lines = [f"{'word':<{width}} parsed in effect"]
     for name, word in rows:
-        effective = "no" if word.status is Status.PENDING else "yes"
+        effective = "no" if word.status in {Status.PENDING, Status.NO_EFFECT} else "yes"
         note = "" if word.status is Status.IN_EFFECT else status_text(word)
         lines.append(f"{name:<{width}} yes    {effective:<9} {note}".rstrip())
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from fastha.config.foreign import recognise
 from fastha.config.host import Host
 from fastha.config.parse import Parser
 from fastha.config.preprocess import Preprocessor
-from fastha.config.schema.entry import Word
+from fastha.config.schema.entry import Status, Word
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.lvs import lvs_part
 from fastha.config.semantics.pending import check_pending
@@ -152,10 +152,14 @@ def _plan(ctx: Context, *, log_detail: bool) -> Plan | None:
 
 
 def _pending_notes(pending: dict[tuple[str, str], tuple[Word, Line]], report: Report) -> list[str]:
-    """Says of each word not yet in effect, once, where it stands and what that means."""
+    """Says of each word not in effect, once, where it stands and what that means. Returned, for the log at start, are
+    those that will be in effect one day."""
     loud, quiet = [], []
     for (block, name), (word, line) in pending.items():
         where = "" if block == "root" else f" of {block}"
+        if word.status is Status.NO_EFFECT:
+            report.note(f"'{name}'{where} has no effect. {word.effect}", line)
+            continue
         message = f"'{name}'{where} is not yet in effect: {word.pending}"
         report.note(message, line)
         text = f"{line.file.name}:{line.number}: {message}"

@@ -23,11 +23,14 @@ from fastha.config.tree import Node
 MAX_SUGGESTIONS = 200
 """Guesses at misspelt words in one reading; a file of something else altogether gets no more."""
 
+SAID = frozenset({Status.PENDING, Status.NO_EFFECT})
+"""Of words that do not do what they say the operator is told."""
+
 
 class Parser:
     """One reading of `lines`.
 
-    `pending` collects the words not yet in effect, each with the first line that has it; of a block that is not, the
+    `pending` collects the words not (yet) in effect, each with the first line that has it; of a block that is not, the
     block's own word only.
     """
 
@@ -215,7 +218,7 @@ class Parser:
     def _welcome(self, node: Node, word: Word, reading: Reading) -> bool:
         """Whether the word may be here, now; what is worth saying about it is said."""
         line = reading.line
-        if word.status is Status.PENDING and not node.pending:
+        if word.status in SAID and not node.pending:
             self.pending.setdefault((node.block.path, word.name), (word, line))
         if word.deprecated:
             complain = reading.note if word.tolerated else reading.error

@@ -286,7 +286,7 @@ VRRP = (
     Word(
         name="nftables_ifindex",
         default="off",
-        effect="Those rules know link-local addresses by interface number, not name: they always do here.",
+        effect="Those rules know link-local addresses by interface number, not name: here they always do.",
         status=Status.NO_EFFECT,
         example="nftables_ifindex",
     ),

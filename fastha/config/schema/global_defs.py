@@ -56,9 +56,8 @@ ROOT_WORDS = (
     Word(
         name="use_pid_dir",
         default="on",
-        effect="Pid files go into a directory of their own; fastha's always do.",
+        effect="Pid files go into a directory of their own; under the name fastha they always have one.",
         reload=START,
-        status=Status.NO_EFFECT,
         example="use_pid_dir",
     ),
     Word(

@@ -39,7 +39,7 @@ def test_no_extra_word_is_lost_in_silence(block: Block, word: Word) -> None:
     [
         ("priority 100 101", "8:14 extra words ignored: 101"),
         ("nopreempt now please", "8:11 extra words ignored: now please"),
-        ("debug 1 2", "8:9 extra words ignored: 2"),
+        ("preempt_delay 5 6", "8:17 extra words ignored: 6"),
         ("state MASTER ; the first one", "8:14 extra words ignored: ; the first one"),
         ("track_interface {\neth1 weight 5 reverse twice\n}", "9:23 extra words ignored: twice"),
     ],

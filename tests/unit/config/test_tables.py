@@ -1,5 +1,7 @@
 """The keyword tables themselves: every entry is complete, and its example is read without complaint."""
 
+import re
+
 import pytest
 
 from fastha.config.coverage import coverage, pending, words
@@ -11,7 +13,7 @@ from fastha.config.schema.entry import Block, Status, Word
 from fastha.config.schema.syntax import NOT_PARSED
 from fastha.config.schema.tables import BLOCKS, entries
 from tests.config_contexts import CONTEXTS, statement
-from tests.config_machine import MAIN, Machine
+from tests.config_machine import MAIN, Machine, read
 from tests.tools.keywords import DOCS, products
 
 ENTRIES = list(entries())
@@ -86,3 +88,16 @@ def test_the_coverage_report_counts_every_entry() -> None:
 @pytest.mark.parametrize("name", products())
 def test_what_is_made_from_the_tables_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_bytes() == products()[name], "run python -m tests.tools.keywords"
+
+
+def test_a_word_without_effect_is_said_to_have_none_and_nothing_more() -> None:
+    loaded = read("vrrp_script s {\nscript /usr/bin/true\ninit_fail\ninit_fail\n}\nnamespace_with_ipsets\n")
+    notes = [d.message for d in loaded.diagnostics if "has no effect" in d.message]
+    assert [note.partition(" has")[0] for note in notes] == ["'init_fail' of vrrp_script", "'namespace_with_ipsets'"]
+    assert loaded.notes_not_in_effect == []
+    assert "vrrp_script.init_fail" in words()
+    rows = dict(re.findall(r"^(\S+) +yes +(yes|no)\b", words(), re.MULTILINE))
+    for block, word in entries():
+        name = f"{'' if block.path == 'root' else block.path + '.'}{word.name}"
+        if name in rows:
+            assert rows[name] == ("no" if word.status in {Status.PENDING, Status.NO_EFFECT} else "yes"), name
