@@ -1,5 +1,6 @@
-# A binary heap of numbered items by an int64 key, with the place of each item known: insert, move and drop are
-# O(log n) and nothing is allocated after the start. Item numbers are 0..capacity-1, each at most once in the heap.
+# A binary heap of numbered items by an int64 key, those with equal keys by their numbers, with the place of each item
+# known: insert, move and drop are O(log n) and nothing is allocated after the start. Item numbers are 0..capacity-1,
+# each at most once in the heap.
 
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
@@ -35,13 +36,16 @@ cdef inline void heap_close(heap_t *heap) noexcept nogil:
     heap.keys = NULL
 
 
+cdef inline bint heap_before(const heap_t *heap, int32_t a, int32_t b) noexcept nogil:
+    return heap.keys[a] < heap.keys[b] or (heap.keys[a] == heap.keys[b] and a < b)
+
+
 cdef inline void heap_up(heap_t *heap, int32_t place) noexcept nogil:
     cdef int32_t item = heap.items[place], parent, other
-    cdef int64_t key = heap.keys[item]
     while place > 0:
         parent = (place - 1) // 2
         other = heap.items[parent]
-        if heap.keys[other] <= key:
+        if heap_before(heap, other, item):
             break
         heap.items[place] = other
         heap.places[other] = place
@@ -52,15 +56,14 @@ cdef inline void heap_up(heap_t *heap, int32_t place) noexcept nogil:
 
 cdef inline void heap_down(heap_t *heap, int32_t place) noexcept nogil:
     cdef int32_t item = heap.items[place], child, other
-    cdef int64_t key = heap.keys[item]
     while True:
         child = 2 * place + 1
         if child >= heap.count:
             break
-        if child + 1 < heap.count and heap.keys[heap.items[child + 1]] < heap.keys[heap.items[child]]:
+        if child + 1 < heap.count and heap_before(heap, heap.items[child + 1], heap.items[child]):
             child += 1
         other = heap.items[child]
-        if heap.keys[other] >= key:
+        if heap_before(heap, item, other):
             break
         heap.items[place] = other
         heap.places[other] = place
