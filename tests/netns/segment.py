@@ -144,6 +144,8 @@ class Pinger:
         self._socket.setblocking(False)
         self._answered: set[int] = set()
         self.sent = 0
+        self.times: list[float] = []
+        """When each was sent, by the monotonic clock."""
         self._stopping = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -159,6 +161,7 @@ class Pinger:
         check = ~self._fold(sum(struct.unpack("!4H", header))) & 0xFFFF
         with contextlib.suppress(OSError):  # no route, no neighbour: it is lost, and counts as such
             self._socket.sendto(header[:2] + struct.pack("!H", check) + header[4:], (self._address, 0))
+        self.times.append(time.monotonic())
         self.sent += 1
 
     @staticmethod
@@ -176,6 +179,17 @@ class Pinger:
             kind, _, _, identifier, sequence = struct.unpack_from("!BBHHH", packet, 20)
             if (kind, identifier) == (0, 0x7777):
                 self._answered.add(sequence)
+
+    def longest_gap(self, since: float, until: float) -> float:
+        """Seconds from the first lost request to the next answered one, of the longest silence within a time that has
+        passed; 0: none was lost."""
+        longest, began = 0.0, None
+        for sequence, at in enumerate(list(self.times)):
+            if since <= at <= until and sequence not in self._answered:
+                began = at if began is None else began
+            elif began is not None:
+                longest, began = max(longest, at - began), None
+        return max(longest, until - began) if began is not None else longest
 
     def lost(self) -> int:
         """Stop; how many requests had no answer."""
