@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from fastha.checks.recipes import LastProbe, ProbeOrder, Recipe, Report, Verdict
-from fastha.model.plan import ClientTls, Regex
+from fastha.model.net import Address
+from fastha.model.plan import ClientTls, Proxy, Regex
 from fastha.model.snapshot import Histogram
 from fastha.model.units import Ns
 
@@ -45,8 +46,9 @@ class ProbeEngine:
 
         `first` in the past means now (later ones stay in its phase); 0 is now, too.
 
-        ValueError for a target out of range, a kind that is not probed here, a request or pattern that does not fit, a port or address that
-        is none, a source of the other family, an interface name that is too long, a time beyond 2^62 ns.
+        ValueError for a target out of range, a kind that is not probed here, a request or pattern that does not fit, a
+        port or address that is none, a source of the other family, an interface name that is too long, TLS at a step
+        that is not there, a time beyond 2^62 ns.
         """
 
     def orders(self, orders: Iterable[ProbeOrder]) -> None:
@@ -59,7 +61,10 @@ class ProbeEngine:
         """Stop probing and forget."""
 
     def use_tls(self, context: TlsContext) -> None:
-        """What SSL probes that begin from now on present of their own. Without it: nothing."""
+        """What TLS probes that begin from now on present of their own. Without it: nothing.
+
+        The files that servers are judged by are read again, and sessions begun before are not resumed.
+        """
 
     def fileno(self) -> int:
         """An eventfd, readable when `reports` has something to say: for `loop.add_reader`."""
@@ -71,7 +76,7 @@ class ProbeEngine:
         """
 
     def last(self, target: int) -> LastProbe:
-        """The last probe that ended; `started` 0: none since the target is known. Times are as fine as turns are: about 1 ms."""
+        """The last probe that ended; `started` 0: none since the target is known. Times are as fine as turns: 1 ms."""
 
     def stats(self) -> dict[str, int]:
         """Counters since start, and gauges.
@@ -80,7 +85,10 @@ class ProbeEngine:
         `http_...`). `missed`: intervals that passed while a probe was under way or waited; `superseded`: probes given
         up for a new order; `reported`: outcomes handed up; `starved`: turns that found `cap` probes in flight and more
         to start; `recycled`, `sockets_made`: sockets used again and opened; `turns`: of the thread.
-        Gauges: `in_flight`, `ready` (due, not started), `targets`, `sockets` (open), `cap`, `recycling`, `slot_ns`.
+        `reused`: probes on a connection that was kept, `redialled`: those begun anew as the server had closed it;
+        `tls_resumed`: handshakes that resumed a session.
+        Gauges: `parked` (connections kept), `in_flight`, `ready` (due, not started), `targets`, `sockets` (open),
+        `cap`, `recycling`, `slot_ns`.
         """
 
     def lateness(self) -> Histogram:
@@ -93,7 +101,7 @@ class ProbeEngine:
         """Targets with a standing order that nobody started for more than two intervals: should be none, ever."""
 
 class TlsContext:
-    """OpenSSL's settings for SSL probes: full handshakes, any version the library allows, servers not verified."""
+    """OpenSSL's settings for TLS probes: what we present of our own, any version the library allows."""
 
     def __init__(self, wanted: ClientTls) -> None:
         """Reads the files. ValueError names the one that cannot be used, and why."""
@@ -115,15 +123,33 @@ class TimerWheel:
 def judge_http(pieces: Iterable[bytes], recipe: Recipe) -> tuple[Verdict, int, bytes]:
     """What the engine thinks of a reply that arrives in these pieces and then ends: verdict, status, digest.
 
+    With `keepalive` the end may come earlier: then what follows is left out.
     The digest is empty unless the recipe asks for one and the reply got that far. ValueError for a recipe that is
     neither HTTP nor SSL.
     """
+
+def frame_http(
+    head: bytes, pieces: Iterable[bytes], *, status: int = 200, bodiless: bool = False
+) -> tuple[bool, bool, int]:
+    """Where a reply with this head (empty line included) ends on a connection that is kept.
+
+    Is it complete, may the connection be used again, and how many octets of the pieces belong to the reply.
+    """
+
+def talk_through(pieces: Iterable[bytes], patterns: Iterable[Regex]) -> int:
+    """How many patterns, one after the other, are found in what a server says in these pieces before it closes."""
+
+def proxy_octets(kind: Proxy, source: Address, source_port: int, target: Address, target_port: int) -> bytes:
+    """The header of the PROXY protocol for a connection between these ends."""
 
 def smtp_codes(pieces: Iterable[bytes]) -> list[int]:
     """The codes that the engine reads from the lines of a mail server; 0 for a line without one."""
 
 def regex_error(regex: Regex) -> str:
     """Why PCRE2 cannot compile the pattern; empty when it can. KeyError for an option that is none."""
+
+def authorities_error(path: str) -> str:
+    """Why the certificates of a file cannot be used to judge servers; empty when they can."""
 
 def judge_answer(data: bytes, recipe: Recipe, token: int = 0) -> tuple[Verdict | None, int]:
     """What the engine thinks of a datagram: verdict (None: it is no answer to this probe) and RCODE.

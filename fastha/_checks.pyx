@@ -39,13 +39,14 @@ from ring cimport (
     COMMAND_HOLD, COMMAND_ORDER, COMMAND_REMOVE, COMMAND_TLS, command_t, queue_close, queue_open, queue_put,
     ring_fence, ring_load, ring_set, ring_store, ring_swap,
 )
+from tls cimport session_forget, session_t
 from wheel cimport (
     NEVER_ARMED, list_clear, node_t, wheel_arm, wheel_cancel, wheel_next, wheel_open, wheel_pop, wheel_t,
 )
 
-from fastha.checks.recipes import Kind, LastProbe, Report, Verdict
+from fastha.checks.recipes import LastProbe, Report, Verdict
 from fastha.model.net import family_of
-from fastha.model.plan import ClientTls
+from fastha.model.plan import UNJUDGED, ClientTls
 from fastha.model.snapshot import Histogram
 
 include "probe_tls.pxi"
@@ -125,7 +126,7 @@ def _sockets_recycle():
 cdef class ProbeEngine:
     cdef object thread
     cdef dict pools, statuses, recipes
-    cdef object regexes
+    cdef object regexes, talks, trusts
     cdef TlsContext tls
     cdef bint stopped
     cdef object retired
@@ -143,7 +144,8 @@ cdef class ProbeEngine:
             raise ValueError(f"cap {cap} is not positive")
         self.engine.most = cap
         self.engine.recycling = 1 if recycle else 0
-        self.pools, self.statuses, self.recipes, self.regexes = {}, {}, {}, WeakValueDictionary()
+        self.pools, self.statuses, self.recipes = {}, {}, {}
+        self.regexes, self.talks, self.trusts = WeakValueDictionary(), WeakValueDictionary(), WeakValueDictionary()
         self.retired = deque()
         self.engine.empty = self.engine.hungry = -1
         list_clear(&self.engine.ready)
@@ -152,10 +154,12 @@ cdef class ProbeEngine:
         self.engine.targets = <target_t *> reserve(TARGETS * sizeof(target_t))
         self.engine.seen = <seen_t *> reserve(TARGETS * sizeof(seen_t))
         self.engine.marks = <uint64_t *> reserve(TARGETS // 8)
+        self.engine.sessions = <session_t *> reserve(TARGETS * sizeof(session_t))
         self.wanted = <uint64_t *> reserve(TARGETS * 8)
         if (
             self.engine.flights == NULL or self.engine.buffer == NULL or self.engine.targets == NULL
             or self.engine.seen == NULL or self.engine.marks == NULL or self.wanted == NULL
+            or self.engine.sessions == NULL
             or queue_open(&self.engine.queue) < 0
         ):
             raise MemoryError
@@ -177,12 +181,16 @@ cdef class ProbeEngine:
                 if self.engine.flights[i].fd >= 0:
                     close(self.engine.flights[i].fd)
                 reply_free(&self.engine.flights[i].reply)
+        if self.engine.sessions != NULL:
+            for i in range(self.highest + 1):
+                session_forget(&self.engine.sessions[i])
         free(self.engine.flights)
         free(self.engine.buffer)
         queue_close(&self.engine.queue)
         release(self.engine.targets, TARGETS * sizeof(target_t))
         release(self.engine.seen, TARGETS * sizeof(seen_t))
         release(self.engine.marks, TARGETS // 8)
+        release(self.engine.sessions, TARGETS * sizeof(session_t))
         release(self.wanted, TARGETS * 8)
 
     @property
@@ -256,6 +264,8 @@ cdef class ProbeEngine:
         if self.tls is not None:
             self.retired.append((self.given, self.tls))
         self.tls = context
+        for trust in list(self.trusts.values()):
+            self.retired.append((self.given, (<_Trust> trust).renew()))
         self.ring()
 
     def fileno(self):
@@ -315,7 +325,8 @@ cdef class ProbeEngine:
             ("turns", self.engine.turns), ("starved", self.engine.starved), ("in_flight", self.engine.in_flight),
             ("ready", self.engine.ready.count), ("targets", self.engine.known), ("sockets", self.engine.opened),
             ("cap", self.engine.most), ("recycling", self.engine.recycling),
-            ("slot_ns", slot_ticks(&self.engine) * TICK),
+            ("slot_ns", slot_ticks(&self.engine) * TICK), ("reused", self.engine.reused),
+            ("redialled", self.engine.redialled), ("parked", self.engine.parked), ("tls_resumed", self.engine.resumed),
         ):
             found[name] = value
         return found
@@ -376,11 +387,10 @@ cdef class ProbeEngine:
     cdef _CompiledRecipe compile(self, recipe):
         """Compile a recipe; requests, statuses and socket pools are shared by value."""
         cdef _SocketPool pool
-        cdef _CompiledRegex regex = None
         cdef bytes statuses = None
         if recipe.kind not in _TRANSPORTS:
             raise ValueError(f"the engine runs no {recipe.kind.name} probes")
-        if recipe.kind == Kind.SSL and self.tls is None:
+        if recipe.tls and self.tls is None:
             self.use_tls(TlsContext(ClientTls()))
         key = (
             _TRANSPORTS[recipe.kind], family_of(recipe.address), recipe.bindto, recipe.bind_port, recipe.bind_if,
@@ -393,11 +403,36 @@ cdef class ProbeEngine:
             statuses = self.statuses.get(recipe.status_codes)
             if statuses is None:
                 statuses = self.statuses[recipe.status_codes] = status_bitmap(recipe.status_codes)
-        if recipe.regex is not None:
-            regex = self.regexes.get(recipe.regex)
-            if regex is None:
-                regex = self.regexes[recipe.regex] = _CompiledRegex(recipe.regex)
-        return _CompiledRecipe(recipe, pool, statuses, regex)
+        return _CompiledRecipe(
+            recipe, pool, statuses, self.pattern(recipe.regex), self.dialogue(recipe.steps), self.trust(recipe)
+        )
+
+    cdef _CompiledRegex pattern(self, wanted):
+        cdef _CompiledRegex regex
+        if wanted is None:
+            return None
+        regex = self.regexes.get(wanted)
+        if regex is None:
+            regex = self.regexes[wanted] = _CompiledRegex(wanted)
+        return regex
+
+    cdef _Talk dialogue(self, tuple steps):
+        cdef _Talk talk
+        if not steps:
+            return None
+        talk = self.talks.get(steps)
+        if talk is None:
+            talk = self.talks[steps] = _Talk(steps, [self.pattern(step.expect) for step in steps])
+        return talk
+
+    cdef _Trust trust(self, recipe):
+        cdef _Trust trust
+        if not recipe.tls or recipe.judge == UNJUDGED:
+            return None
+        trust = self.trusts.get(recipe.judge)
+        if trust is None:
+            trust = self.trusts[recipe.judge] = _Trust(recipe.judge)
+        return trust
 
     cdef int tell(self, int32_t target, uint8_t kind) except -1:
         cdef command_t command

@@ -28,8 +28,6 @@ cdef enum:
     SHORTEST = 8  # VRRP header
     PROTOCOL = 112
     BOUNDS = 14
-    WAKE_DATA = 0xffffffff  # epoll: the command eventfd
-    TIMER_DATA = 0xfffffffe
 
 cdef enum:
     MODE_IDLE, MODE_LISTEN, MODE_SPEAK
@@ -39,7 +37,7 @@ cdef enum:
 
 cdef enum:
     COMMAND_ORDER, COMMAND_SEND, COMMAND_FRAMES, COMMAND_BIND, COMMAND_UNBIND, COMMAND_LISTEN, COMMAND_UNLISTEN
-    COMMAND_CLOSE, COMMAND_SETTLE, COMMAND_STOP
+    COMMAND_CLOSE, COMMAND_SETTLE, COMMAND_GROW, COMMAND_STOP
 
 cdef enum:
     EVENT_ADVERT, EVENT_DOWN, EVENT_LEASE, EVENT_LATE, EVENT_SEND, EVENT_OVERSLEPT
@@ -53,6 +51,7 @@ cdef enum:
     LEASE = 1_000_000_000  # ns, at least; three intervals when that is longer
     HEARTBEAT = 250_000_000  # ns, the longest sleep: an absence is noticed
     SHORTEST_INTERVAL = 10_000_000  # ns, of adverts; being less late than this can have cost none
+    LULL = 2_000_000  # ns, between two readings while many adverts come
 
 cdef extern from * nogil:
     """
@@ -93,6 +92,7 @@ cdef struct order_t:  # the octets of `expected`, then `packets` records, follow
     int64_t interval
     int64_t shift
     int64_t first
+    int64_t second
     int64_t deadline
     int64_t restart
     int64_t grace
@@ -126,7 +126,7 @@ cdef struct binding_t:  # peers follow it, 16 octets each
 cdef struct instance_t:
     binding_t *binding  # NULL: not bound
     order_t *order  # NULL: idle
-    int64_t due  # LISTEN: the deadline, SPEAK: the next advert; the heap's key is this or earlier
+    int64_t due  # LISTEN: the deadline, SPEAK: the next advert
     int32_t next_same  # next instance with this VRID on the same socket
     uint16_t identification
     bint fired  # LISTEN: the deadline has passed and been told
@@ -180,6 +180,15 @@ cdef struct event_t:
     int64_t at
     uint64_t number
 
+cdef struct room_t:  # arrays for more instances, empty; the heap's too
+    int32_t capacity
+    uint32_t events_size
+    instance_t *instances
+    socket_t **sockets
+    int32_t *pending
+    event_t *events
+    heap_t heap
+
 cdef struct batch_t:
     int fd
     int flags
@@ -195,17 +204,15 @@ cdef struct batch_t:
 cdef struct engine_t:
     bint virtual
     bint stopping
-    int epoll
-    int timer
+    int epoll  # the sockets
     int wake  # commands
     int news  # events
-    int32_t capacity
+    int32_t capacity  # shared: what the arrays have room for
     int32_t used  # instances bound so far, highest index + 1
     int32_t sockets_used
     instance_t *instances
     socket_t **sockets
     heap_t heap
-    int64_t armed  # what the timer is set to
     int64_t turn  # time this turn began
     int64_t wall  # virtual: what the wall clock says
     int64_t lease  # shared: when the core last renewed
@@ -231,6 +238,8 @@ cdef struct engine_t:
     uint64_t[BOUNDS + 1] lateness
     int64_t lateness_most
     batch_t out
+    int32_t[BATCH] leaving  # instances whose advert is due, to be sent together
+    int32_t leaving_count
     uint8_t[SCRATCH_SIZE] scratch
     mmsghdr[BATCH] messages
     iovec[BATCH] vectors

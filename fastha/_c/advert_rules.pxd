@@ -2,7 +2,7 @@
 
 from advert cimport (
     binding_t, copy_of, count, datagram_t, engine_t, expected_of, instance_t, mode_of, order_t, peers_of, socket_t,
-    tell, tell_core, AWAY, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EVENT_OVERSLEPT,
+    tell, tell_core, AWAY, BATCH, BOUNDS, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE, EVENT_OVERSLEPT,
     EXPECTED, IGNORED, LATENESS_BOUNDS, LEASE, LEASE_LOST, MISSED, MODE_IDLE, MODE_LISTEN, MODE_SPEAK, OVERFLOW,
     OVERSLEPT, RECEIVED, REPORTED, SEAL_AH, SHORTEST, TOO_SHORT, UNKNOWN_VRID, WAITED, WAITING, WAITING_LOST
 )
@@ -109,8 +109,7 @@ cdef inline bint boring(engine_t *e, int32_t instance, const datagram_t *heard) 
         if one.due < heard.at + order.restart:  # one that had to wait may be older than what the order counts from
             one.due = heard.at + order.restart
         one.fired = False
-        if e.heap.places[instance] < 0:
-            schedule(e, instance)  # otherwise the heap keeps the earlier key; it is corrected when it comes up
+        schedule(e, instance)
         return True
     return False
 
@@ -129,6 +128,7 @@ cdef inline void judge(engine_t *e, int32_t instance, const datagram_t *heard) n
     """An advert of this instance arrived."""
     cdef instance_t *one = &e.instances[instance]
     cdef datagram_t *copy
+    cdef datagram_t *oldest
     if late(e, one):
         fall_silent(e, instance, EVENT_OVERSLEPT)
     if one.unsettled == 0:
@@ -137,13 +137,16 @@ cdef inline void judge(engine_t *e, int32_t instance, const datagram_t *heard) n
             if copy != NULL:
                 report(e, instance, copy)
         return
-    if one.waiting_count == WAITING:
-        count(e, WAITING_LOST)
-        return
     copy = copy_of(e, heard)
     if copy == NULL:
         return
     count(e, WAITED)
+    if one.waiting_count == WAITING:  # the latest word of a router counts, not its first
+        count(e, WAITING_LOST)
+        oldest = one.waiting
+        one.waiting = oldest.next
+        one.waiting_count -= 1
+        free(oldest)
     if one.waiting == NULL:
         one.waiting = copy
     else:
@@ -209,8 +212,31 @@ cdef inline void hear(engine_t *e, socket_t *s, const datagram_t *heard) noexcep
     judge(e, instance, heard)
 
 
+cdef inline int sender_of(engine_t *e, int32_t instance) noexcept nogil:
+    return -1 if e.instances[instance].binding == NULL else e.instances[instance].binding.sender
+
+
+cdef inline void send_leaving(engine_t *e) noexcept nogil:
+    """Send the adverts that are due: those of one socket together, in their order."""
+    cdef int32_t left = e.leaving_count, kept, i, instance
+    cdef int sender
+    while left:
+        kept = 0
+        sender = sender_of(e, e.leaving[0])
+        for i in range(left):
+            instance = e.leaving[i]
+            if sender_of(e, instance) == sender:
+                send_packets(e, instance, e.instances[instance].order)
+            else:
+                e.leaving[kept] = instance
+                kept += 1
+        left = kept
+    e.leaving_count = 0
+    flush(e)
+
+
 cdef inline void speak(engine_t *e, int32_t instance) noexcept nogil:
-    """An advert is due: send it if the lease allows, and set the next."""
+    """An advert is due: it leaves with the others of this turn if the lease allows; set the next."""
     cdef instance_t *one = &e.instances[instance]
     cdef order_t *order = one.order
     cdef int64_t now = e.turn, lateness = now - one.due
@@ -226,12 +252,18 @@ cdef inline void speak(engine_t *e, int32_t instance) noexcept nogil:
     fh_count(&e.lateness[bound], 1)
     if lateness > e.lateness_most:
         fh_store(&e.lateness_most, lateness)
-    send_packets(e, instance, order)
-    if lateness >= order.interval:  # never a burst to catch up
+    if e.leaving_count == BATCH:
+        send_leaving(e)
+    e.leaving[e.leaving_count] = instance
+    e.leaving_count += 1
+    if order.second > now:
+        one.due = order.second
+    elif lateness >= order.interval:  # never a burst to catch up
         fh_count(&e.counters[MISSED], <uint64_t> (lateness // order.interval))
         one.due += (lateness // order.interval + 1) * order.interval
     else:
         one.due += order.interval
+    order.second = 0  # it was about the first one
     schedule(e, instance)
 
 
@@ -239,20 +271,16 @@ cdef inline void fire(engine_t *e) noexcept nogil:
     """Look at deadlines; every socket that could be read has been drained."""
     cdef int32_t instance
     cdef instance_t *one
-    while e.heap.count:
+    while e.heap.count and e.heap.keys[e.heap.items[0]] <= e.turn:
         instance = e.heap.items[0]
         one = &e.instances[instance]
-        if e.heap.keys[instance] > e.turn:
-            break
-        if one.due > e.heap.keys[instance]:
-            heap_put(&e.heap, instance, one.due)
-        elif one.order.mode == MODE_SPEAK:
+        if one.order.mode == MODE_SPEAK:
             speak(e, instance)
         else:
             one.fired = True
             tell_core(e, EVENT_DOWN, instance, e.turn)
             schedule(e, instance)
-    flush(e)
+    send_leaving(e)
 
 # ------------------------------------------------------------------------------------------------- orders and bindings
 
@@ -260,6 +288,7 @@ cdef inline void take_order(engine_t *e, int32_t instance, order_t *order) noexc
     cdef instance_t *one = &e.instances[instance]
     if order.shifted and order.mode == mode_of(one):
         one.due = e.turn if one.fired else one.due + order.shift
+        order.second = 0
     elif order.mode == MODE_SPEAK:
         one.due = order.first
     else:

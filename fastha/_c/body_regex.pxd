@@ -52,6 +52,7 @@ cdef extern from "pcre2.h" nogil:
     uint32_t PCRE2_JIT_PARTIAL_HARD
     uint32_t PCRE2_INFO_MAXLOOKBEHIND
     uint32_t PCRE2_INFO_ALLOPTIONS
+    uint32_t PCRE2_ANCHORED
     uint32_t PCRE2_UTF
     uint32_t PCRE2_MATCH_INVALID_UTF
     int PCRE2_ERROR_NOMATCH
@@ -81,6 +82,7 @@ cdef struct regex_t:
     uint32_t before  # octets that must be held before the place where the search goes on
     uint8_t utf
     uint8_t no_match  # a match is the failure
+    uint8_t anchored  # it can match at the beginning only
     uint64_t least
     uint64_t most
 
@@ -122,6 +124,7 @@ cdef inline int regex_prepare(regex_t *regex, size_t stack_start, size_t stack_m
     pcre2_pattern_info(regex.code, PCRE2_INFO_MAXLOOKBEHIND, &behind)
     pcre2_pattern_info(regex.code, PCRE2_INFO_ALLOPTIONS, &options)
     regex.utf = 1 if options & PCRE2_UTF else 0
+    regex.anchored = 1 if options & PCRE2_ANCHORED else 0
     if not behind:
         behind = 1
     regex.before = <uint32_t> (behind * 4) if regex.utf else behind

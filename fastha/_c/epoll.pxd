@@ -53,6 +53,12 @@ cdef extern from * nogil:
         struct linger linger = { .l_onoff = 1, .l_linger = 0 };
         return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     }
+
+    /* Before connect(): the last ACK of the handshake waits for something to go with it, 40 ms at least. */
+    static int socket_defer_ack(int fd) {
+        int off = 0;
+        return setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+    }
     """
     ctypedef union epoll_data_t:
         uint32_t u32
@@ -104,6 +110,8 @@ cdef extern from * nogil:
     int socket_error(int fd)
     int socket_disconnect(int fd)
     int socket_reset_on_close(int fd)
+    int socket_defer_ack(int fd)
+    int getsockname(int fd, sockaddr *address, uint32_t *size)
     int AF_INET
     int AF_INET6
     int SHUT_WR
@@ -119,5 +127,6 @@ cdef extern from * nogil:
     int IPPROTO_ICMP
     int IPPROTO_ICMPV6
     int IP_BIND_ADDRESS_NO_PORT
+    int MSG_MORE
     int MSG_NOSIGNAL
     int MSG_TRUNC

@@ -2,14 +2,16 @@
 #
 # The header must end within the first 4095 octets. The status is the three digits after the first blank, and must be
 # followed by a blank (`HTTP/1.1 200` alone counts as 0). Content-Length is found by its exact text; it bounds what the
-# digest covers and is otherwise not enforced. The body ends when the peer closes. Chunked coding is not undone. The
-# tests in order, the first miss decides: there is a header, its status, the digest of the body, a pattern in the body.
+# digest covers and is otherwise not enforced. The body ends when the peer closes, or where its framing says if that is
+# asked for. Chunked coding is not undone. The tests in order, the first miss decides: there is a header, its status,
+# the digest of the body, a pattern in the body.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from body_regex cimport SEARCH_ON, regex_t, search_begin, search_end, search_feed, search_free, search_t
+from http_frame cimport FRAME_CHUNKED, frame_begin, frame_t, frame_take
 
 
 cdef extern from "string.h" nogil:
@@ -39,6 +41,8 @@ cdef struct expectation_t:
     const uint8_t *statuses  # bitmap of STATUS_OCTETS; NULL: any will do
     const uint8_t *digest  # NULL: none wanted
     regex_t *regex  # NULL: the body is not searched
+    uint8_t framed  # the reply may end before the connection does
+    uint8_t bodiless  # no body follows, whatever the header says
 
 
 cdef enum reply_end:
@@ -60,6 +64,7 @@ cdef struct reply_t:
     EVP_MD_CTX *md5  # kept from reply to reply once it was needed
     uint8_t digest[DIGEST_SIZE]
     search_t search
+    frame_t frame
 
 
 cdef inline int reply_begin(reply_t *reply, const expectation_t *expected) noexcept nogil:
@@ -93,9 +98,14 @@ cdef inline void reply_drop(reply_t *reply) noexcept nogil:
 cdef inline bint body_matters(const reply_t *reply, const expectation_t *expected) noexcept nogil:
     """Is anybody interested in the octets still to come, beyond their number?"""
     return (
-        not reply.complete or expected.digest != NULL
+        not reply.complete or expected.digest != NULL or (expected.framed and reply.frame.kind == FRAME_CHUNKED)
         or (expected.regex != NULL and reply.search.state == SEARCH_ON)
     )
+
+
+cdef inline bint reply_done(const reply_t *reply, const expectation_t *expected) noexcept nogil:
+    """Is it complete, though the connection goes on?"""
+    return expected.framed and reply.complete and reply.frame.done
 
 
 cdef inline void reply_free(reply_t *reply) noexcept nogil:
@@ -140,7 +150,10 @@ cdef inline int64_t parse_length(const char *head, size_t size) noexcept nogil:
 cdef inline void feed_body(
     reply_t *reply, const char *data, size_t size, const expectation_t *expected
 ) noexcept nogil:
-    cdef uint64_t wanted = size
+    cdef uint64_t wanted
+    if expected.framed:
+        size = frame_take(&reply.frame, data, size)
+    wanted = size
     if expected.regex != NULL and reply.search.state == SEARCH_ON:
         search_feed(&reply.search, expected.regex, data, size)
     if expected.digest != NULL and size:
@@ -177,6 +190,8 @@ cdef inline void reply_feed(
         reply.status = parse_status(head, known)
         reply.length = parse_length(head, known)
         reply.complete = 1
+        if expected.framed:
+            frame_begin(&reply.frame, head, known, reply.status, expected.bodiless)
         reply_end_head(reply)
         feed_body(reply, data + (known - before), size - (known - before), expected)
         return

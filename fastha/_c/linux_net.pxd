@@ -91,17 +91,6 @@ cdef extern from "time.h" nogil:
     int CLOCK_REALTIME
 
 
-cdef extern from "sys/timerfd.h" nogil:
-    struct itimerspec:
-        timespec it_interval
-        timespec it_value
-    int timerfd_create(int clock, int flags)
-    int timerfd_settime(int fd, int flags, const itimerspec *new_value, itimerspec *old_value)
-    int TFD_NONBLOCK
-    int TFD_CLOEXEC
-    int TFD_TIMER_ABSTIME
-
-
 cdef extern from "sys/eventfd.h" nogil:
     int eventfd(unsigned int initval, int flags)
     int eventfd_read(int fd, uint64_t *value)
@@ -123,6 +112,20 @@ cdef extern from "sys/epoll.h" nogil:
     int EPOLL_CTL_ADD
     int EPOLL_CTL_DEL
     int EPOLLIN
+
+
+cdef extern from "poll.h" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int ppoll(pollfd *fds, unsigned long count, const timespec *limit, void *signals)
+    short POLLIN
+
+
+cdef extern from "sys/prctl.h" nogil:
+    int prctl(int option, unsigned long value)
+    int PR_SET_TIMERSLACK
 
 
 cdef extern from "signal.h" nogil:

@@ -11,7 +11,8 @@ from epoll cimport epoll_event, sockaddr_in6
 from http_reply cimport DIGEST_SIZE, expectation_t, reply_t
 from ring cimport queue_t
 from smtp_reply cimport smtp_t
-from tls cimport SSL, SSL_CTX
+from talk cimport step_t, talk_t
+from tls cimport SSL, SSL_CTX, session_t, trust_t
 from wheel cimport list_t, node_t, wheel_t
 
 
@@ -32,6 +33,7 @@ cdef enum:
     BOUNDS = 12  # of the histogram of lateness
     BELL = 1 << 30  # in the place of a flight's number
     DEVICE = 16  # IFNAMSIZ
+    NO_TLS = 0xFFFF  # in the place of a step's number
 
 
 cdef extern from *:
@@ -58,6 +60,7 @@ cdef enum verdict_t:
     REGEX = 8
     TLS = 9
     REPLY = 10
+    CERTIFICATE = 11
 
 
 # fastha.checks.recipes.Kind
@@ -89,10 +92,12 @@ cdef enum state_t:
 cdef enum phase_t:
     IDLE  # nobody's
     CONNECTING
+    INTRODUCING  # the PROXY header is being sent
     HANDSHAKING  # TLS
     SENDING
     READING
     LINGERING  # nobody's: we have sent our FIN, the peer's is to come
+    PARKED  # nobody's but its owner's: a connection for the next probe
 
 
 # What epoll has said about the end of the connection: it says so only once.
@@ -133,11 +138,19 @@ cdef struct recipe_t:
     uint32_t reply_size
     uint32_t least_reply
     uint32_t most_reply
-    const char *sni  # SSL; NULL: no name
+    const char *sni  # TLS; NULL: no name
+    const trust_t *trust  # TLS; NULL: any certificate will do, each handshake is a full one
+    const step_t *steps  # TCP
+    uint16_t step_count
+    uint16_t tls_after  # TCP: the step that TLS comes before, or NO_TLS
     uint8_t kind  # a kind_t
     uint8_t require_reply
     uint8_t tls_compliant
     uint8_t close_rst
+    uint8_t half_open
+    uint8_t proxy  # a proxy_t
+    uint8_t keepalive
+    uint8_t bodiless
 
 
 # A target as the thread works on it: one cache line.
@@ -151,7 +164,9 @@ cdef struct target_t:
     uint8_t state
     uint8_t expect_success
     uint8_t strikes  # local errors in a row
-    uint8_t spare[13]
+    uint8_t parked  # `flight` is a connection that waits for the next probe
+    uint8_t again  # the probe that is ready has begun before, on a connection that had been given up by the server
+    uint8_t spare[11]
 
 
 # What is known of a target's last probe, for Python: one cache line, written under `sequence`.
@@ -173,6 +188,7 @@ cdef struct seen_t:
 cdef struct flight_t:
     int fd  # -1: the entry is empty
     int32_t target  # -1: nobody's
+    int32_t owner  # PARKED: the target
     int32_t next  # in the list of empty entries, of its pool's idle ones, or of those with more to read
     uint8_t phase
     uint8_t watched  # the socket is in epoll
@@ -180,6 +196,8 @@ cdef struct flight_t:
     uint8_t ending  # an ending_t
     uint8_t hungry  # in the list of those with more to read
     uint8_t used  # idle, but to be disconnected before it is used again
+    uint8_t park  # the connection is to be kept for the next probe
+    uint8_t reused  # it has served a probe before
     uint16_t status  # what is reported beside the verdict
     uint16_t token  # DNS: id; PING: sequence
     uint32_t sent
@@ -188,6 +206,7 @@ cdef struct flight_t:
     pool_t *pool
     SSL *tls
     smtp_t smtp
+    talk_t talk
     reply_t reply
 
 
@@ -225,6 +244,8 @@ cdef struct engine_t:
     int32_t hungry  # list of flights with more to read
     int32_t in_flight
     int32_t lingering
+    int32_t parked
+    int32_t hand  # of the search for a connection that can be given up
     int32_t known  # targets
     uint8_t recycling
     uint8_t report  # something is to be reported
@@ -238,6 +259,10 @@ cdef struct engine_t:
     int64_t rate  # of all orders, probes a megasecond
     counters_t counters[KINDS]
     SSL_CTX *tls  # for SSL probes that begin; NULL: none can
+    session_t *sessions  # of the targets that resume theirs
+    uint64_t resumed
+    uint64_t reused
+    uint64_t redialled
     uint64_t missed
     uint64_t superseded
     uint64_t reported

@@ -11,12 +11,12 @@ from libc.string cimport memcpy
 
 from http_reply cimport DIGEST_SIZE
 from probe cimport (
-    BACKOFF, BOUNDS, DIGEST, HELD, KIND_HTTP, KIND_SSL, LATENESS_BOUNDS, LOCAL, SUCCESS, TICK, TIMEOUT, WAITING,
-    counters_t, engine_t, flight_t, seen_t, target_t, verdict_t,
+    BACKOFF, BOUNDS, CERTIFICATE, DIGEST, HELD, KIND_HTTP, KIND_SSL, LATENESS_BOUNDS, LOCAL, READY, SUCCESS, TICK,
+    TIMEOUT, WAITING, counters_t, engine_t, flight_t, seen_t, target_t, verdict_t,
 )
 from probe_sockets cimport land
 from ring cimport mark_set, ring_fence, ring_store
-from wheel cimport wheel_arm, wheel_cancel
+from wheel cimport list_push, wheel_arm, wheel_cancel
 
 
 cdef inline bint servers_fault(int error) noexcept nogil:
@@ -98,8 +98,10 @@ cdef inline void note_end(seen_t *seen, target_t *target, verdict_t verdict, int
     ring_store(&seen.sequence, seen.sequence + 1)
 
 
-cdef inline uint16_t status_of(const flight_t *flight, uint8_t kind) noexcept nogil:
-    if kind == KIND_HTTP or kind == KIND_SSL:
+cdef inline uint16_t status_of(const flight_t *flight, uint8_t kind, verdict_t verdict) noexcept nogil:
+    if verdict == LOCAL:
+        return 0
+    if (kind == KIND_HTTP or kind == KIND_SSL) and verdict != CERTIFICATE:
         return flight.reply.status if flight.reply.complete else 0
     return flight.status
 
@@ -115,7 +117,7 @@ cdef inline void conclude(engine_t *engine, int32_t which, verdict_t verdict, in
     seen.started = flight.started
     seen.finished = engine.now
     seen.lateness = flight.started - target.due
-    seen.status = status_of(flight, target.recipe.kind) if verdict != LOCAL else 0
+    seen.status = status_of(flight, target.recipe.kind, verdict)
     if verdict == DIGEST:
         memcpy(seen.digest, flight.reply.digest, DIGEST_SIZE)
     note_end(seen, target, verdict, error)
@@ -135,6 +137,19 @@ cdef inline void conclude(engine_t *engine, int32_t which, verdict_t verdict, in
     else:
         next_interval(engine, target)
         wait_until(engine, index, target, target.due)
+
+
+cdef inline void redial(engine_t *engine, int32_t which) noexcept nogil:
+    """The server had given up a connection that was kept, before it saw our request: nobody's failure. Begin anew."""
+    cdef int32_t index = engine.flights[which].target
+    cdef target_t *target = &engine.targets[index]
+    engine.redialled += 1
+    wheel_cancel(&engine.wheel, index)
+    engine.flights[which].reset_unseen = 1
+    land(engine, which, target.recipe.close_rst)
+    target.again = 1
+    target.state = READY
+    list_push(&engine.wheel, &engine.ready, index)
 
 
 cdef inline void local_error(engine_t *engine, int32_t index, target_t *target, int error) noexcept nogil:

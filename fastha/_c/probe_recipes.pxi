@@ -4,6 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cython cimport final
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from body_regex cimport (
@@ -11,7 +12,8 @@ from body_regex cimport (
 )
 from epoll cimport AF_INET, AF_INET6, htons, sockaddr_in, sockaddr_in6
 from http_reply cimport DIGEST_SIZE, STATUS_OCTETS, expectation_t, reply_begin, reply_free, reply_t
-from probe cimport DATAGRAM, DEVICE, ECHO, FOREVER, STREAM, pool_t, recipe_t
+from probe cimport DATAGRAM, DEVICE, ECHO, FOREVER, NO_TLS, STREAM, pool_t, recipe_t
+from talk cimport step_t
 
 from fastha.checks.recipes import Kind
 from fastha.model.net import family_of, packed
@@ -155,6 +157,38 @@ cdef class _CompiledRegex:
 
 
 @final
+cdef class _Talk:
+    """Owner of the steps of a dialogue, shared by all recipes that have the same."""
+
+    cdef step_t *steps
+    cdef size_t count
+    cdef object words, __weakref__
+    cdef list patterns
+
+    def __cinit__(self, tuple steps, list patterns):
+        """`patterns`: a _CompiledRegex for each step, None where there is something to send."""
+        cdef size_t i
+        cdef bytes words
+        if len(steps) >= NO_TLS:
+            raise ValueError(f"a dialogue of {len(steps)} steps")
+        self.words, self.patterns = steps, patterns
+        self.count = <size_t> len(steps)
+        self.steps = <step_t *> calloc(self.count, sizeof(step_t))
+        if self.steps == NULL:
+            raise MemoryError
+        for i in range(self.count):
+            if patterns[i] is None:
+                words = steps[i].send
+                self.steps[i].words = PyBytes_AS_STRING(words)
+                self.steps[i].size = <uint32_t> PyBytes_GET_SIZE(words)
+            else:
+                self.steps[i].expect = &(<_CompiledRegex> patterns[i]).regex
+
+    def __dealloc__(self):
+        free(self.steps)
+
+
+@final
 cdef class _CompiledRecipe:
     """Owner of one recipe_t, and of what that points to."""
 
@@ -162,8 +196,13 @@ cdef class _CompiledRecipe:
     cdef object recipe
     cdef bytes statuses, sni
     cdef _CompiledRegex regex
+    cdef _Talk talk
+    cdef _Trust trust
 
-    def __init__(self, recipe, _SocketPool pool, bytes statuses, _CompiledRegex regex):
+    def __init__(
+        self, recipe, _SocketPool pool=None, bytes statuses=None, _CompiledRegex regex=None, _Talk talk=None,
+        _Trust trust=None
+    ):
         cdef bytes request = recipe.request
         if not 0 < recipe.timeout < FOREVER or not 0 <= recipe.deadline < FOREVER:
             raise ValueError(f"timeout {recipe.timeout} or deadline {recipe.deadline} is out of range")
@@ -174,6 +213,8 @@ cdef class _CompiledRecipe:
         self.recipe = recipe
         self.statuses = statuses
         self.regex = regex
+        self.talk = talk
+        self.trust = trust
         address_octets(recipe.address, recipe.port, &self.compiled.address, &self.compiled.address_size)
         self.compiled.timeout = recipe.timeout
         self.compiled.deadline = recipe.deadline
@@ -181,7 +222,9 @@ cdef class _CompiledRecipe:
         if pool is not None:
             self.compiled.pool = &pool.pool
         self.compiled.kind = <uint8_t> recipe.kind
+        self.compiled.proxy = <uint8_t> recipe.proxy
         if recipe.kind == Kind.TCP:
+            self.compile_talk(recipe)
             return
         least, most = _REQUESTS[recipe.kind]
         if not least <= len(request) <= most:
@@ -192,6 +235,31 @@ cdef class _CompiledRecipe:
             self.compile_reply(recipe)
         elif recipe.kind == Kind.HTTP or recipe.kind == Kind.SSL:
             self.compile_expectation(recipe)
+
+    cdef int compile_talk(self, recipe) except -1:
+        self.compiled.half_open = recipe.half_open
+        self.compiled.close_rst = recipe.close_rst or recipe.half_open
+        self.compiled.tls_after = NO_TLS
+        if self.talk is not None:
+            self.compiled.steps = self.talk.steps
+            self.compiled.step_count = <uint16_t> self.talk.count
+        if recipe.tls_after is not None:
+            if not 0 <= recipe.tls_after <= self.compiled.step_count:
+                raise ValueError(f"TLS before step {recipe.tls_after} of {self.compiled.step_count}")
+            self.compiled.tls_after = <uint16_t> recipe.tls_after
+            self.compile_tls(recipe)
+        return 0
+
+    cdef int compile_tls(self, recipe) except -1:
+        self.compiled.tls_compliant = recipe.tls_compliant
+        if self.trust is not None:
+            self.compiled.trust = &self.trust.trust
+        if recipe.sni is not None:
+            self.sni = recipe.sni.encode("utf-8", "surrogateescape")
+            if not 0 < len(self.sni) < 256:
+                raise ValueError(f"a server name has 1 to 255 octets, not {len(self.sni)}")
+            self.compiled.sni = PyBytes_AS_STRING(self.sni)
+        return 0
 
     cdef int compile_reply(self, recipe) except -1:
         cdef bytes reply = recipe.reply, mask = recipe.reply_mask
@@ -214,11 +282,9 @@ cdef class _CompiledRecipe:
             self.compiled.expected.digest = <const uint8_t *> PyBytes_AS_STRING(recipe.digest)
         if self.regex is not None:
             self.compiled.expected.regex = &self.regex.regex
+        self.compiled.keepalive = recipe.keepalive
+        self.compiled.expected.framed = recipe.keepalive
+        self.compiled.expected.bodiless = recipe.bodiless
         if recipe.kind == Kind.SSL:
-            self.compiled.tls_compliant = recipe.tls_compliant
-            if recipe.sni is not None:
-                self.sni = recipe.sni.encode("utf-8", "surrogateescape")
-                if not 0 < len(self.sni) < 256:
-                    raise ValueError(f"a server name has 1 to 255 octets, not {len(self.sni)}")
-                self.compiled.sni = PyBytes_AS_STRING(self.sni)
+            self.compile_tls(recipe)
         return 0

@@ -16,8 +16,10 @@ from epoll cimport (
 )
 from http_reply cimport reply_drop
 from probe cimport (
-    CONNECTING, DEVICE, ECHO, IDLE, LINGER, LINGERERS, LINGERING, STREAM, SWEEP, engine_t, flight_t, pool_t,
+    CONNECTING, DEVICE, ECHO, IDLE, LINGER, LINGERERS, LINGERING, OPEN, PARKED, STREAM, SWEEP, engine_t, flight_t,
+    pool_t, target_t,
 )
+from talk cimport talk_end
 from tls cimport tls_finish
 
 
@@ -65,20 +67,43 @@ cdef inline int32_t take_idle(engine_t *engine, pool_t *pool) noexcept nogil:
 
 
 cdef inline int32_t evict(engine_t *engine) noexcept nogil:
-    """All entries have sockets, but fewer than `most` are in flight: take one that another pool has no use for."""
+    """All entries have sockets, but fewer than `most` are in flight: take one that another pool has no use for, or
+    that only lingers or waits for another probe."""
     cdef pool_t *pool = engine.pools
-    cdef int32_t which = 0
+    cdef flight_t *flight
+    cdef int32_t which
     while pool != NULL and pool.idle < 0:
         pool = pool.next
     if pool != NULL:
         which = take_idle(engine, pool)
     else:
-        while engine.flights[which].phase != LINGERING:
+        which = engine.hand
+        while engine.flights[which].phase != LINGERING and engine.flights[which].phase != PARKED:
             which += 1
-        engine.lingering -= 1
+            if which == engine.entries:
+                which = 0
+        engine.hand = which
+        flight = &engine.flights[which]
+        if flight.phase == PARKED:
+            unpark(engine, which)
+            let_go_of_tls(flight)
+        else:
+            engine.lingering -= 1
     close(engine.flights[which].fd)
     engine.opened -= 1
     return which
+
+
+cdef inline void unpark(engine_t *engine, int32_t which) noexcept nogil:
+    """The connection waits no more; what becomes of it is the caller's business."""
+    engine.targets[engine.flights[which].owner].parked = 0
+    engine.parked -= 1
+
+
+cdef inline void let_go_of_tls(flight_t *flight) noexcept nogil:
+    if flight.tls != NULL:
+        tls_finish(flight.tls)
+        flight.tls = NULL
 
 
 cdef inline int open_socket(pool_t *pool, int *error) noexcept nogil:
@@ -157,17 +182,31 @@ cdef inline bint emptied(int fd) noexcept nogil:
 
 
 cdef inline void land(engine_t *engine, int32_t which, bint reset) noexcept nogil:
-    """The probe is over: end its connection, with a reset or as close() would, and keep the socket if possible."""
+    """The probe is over: park its connection for the next one, or end it."""
     cdef flight_t *flight = &engine.flights[which]
-    cdef bint again = engine.recycling and flight.watched and not flight.pool.fixed_port
+    cdef target_t *target = &engine.targets[flight.target]
     if flight.hungry:
         unlist_hungry(engine, which)
     reply_drop(&flight.reply)
-    if flight.tls != NULL:
-        tls_finish(flight.tls)
-        flight.tls = NULL
-    flight.target = -1
+    talk_end(&flight.talk)
     engine.in_flight -= 1
+    if flight.park and flight.ending == OPEN:
+        flight.owner = flight.target
+        flight.target = -1
+        flight.phase = PARKED
+        target.flight = which
+        target.parked = 1
+        engine.parked += 1
+        return
+    flight.target = -1
+    hang_up(engine, which, reset)
+
+
+cdef inline void hang_up(engine_t *engine, int32_t which, bint reset) noexcept nogil:
+    """End a connection, with a reset or as close() would, and keep the socket if possible."""
+    cdef flight_t *flight = &engine.flights[which]
+    cdef bint again = engine.recycling and flight.watched and not flight.pool.fixed_port
+    let_go_of_tls(flight)
     if flight.pool.transport != STREAM:
         if again and socket_disconnect(flight.fd) == 0 and emptied(flight.fd):
             keep(engine, which, False)

@@ -13,16 +13,17 @@ from libc.string cimport memset
 from epoll cimport EPOLLERR, EPOLLHUP, clock_nanosleep, epoll_wait_ns, eventfd_read, eventfd_write
 from linux_net cimport CLOCK_MONOTONIC, SIG_SETMASK, nanoseconds, pthread_sigmask, sigfillset, sigset_t, timespec
 from probe cimport (
-    BELL, EVENTS, FLYING, GATHER, GATHER_FINS, HELD, LINGER, LINGERING, LONGEST, READY, STARTS, TICK, UNKNOWN,
+    BELL, EVENTS, FLYING, GATHER, GATHER_FINS, HELD, LINGER, LINGERING, LONGEST, PARKED, READY, STARTS, TICK, UNKNOWN,
     WAITING, engine_t, recipe_t, seen_t, target_t,
 )
 from probe_begin cimport begin, on_event, read_hungry, time_out
+from probe_parked cimport drop_parked, on_parked_event, same_way
 from probe_flight cimport note_begin, per_megasecond, wait_until
-from probe_sockets cimport discard, keep, land, sweep
+from probe_sockets cimport discard, keep, land, let_go_of_tls, sweep, unpark
 from ring cimport (
     COMMAND_HOLD, COMMAND_ORDER, COMMAND_TLS, command_t, mark_unset, queue_take, ring_load, ring_store, ring_swap,
 )
-from tls cimport SSL_CTX
+from tls cimport SSL_CTX, session_forget
 from wheel cimport NEVER_ARMED, list_drop, list_pop, list_push, wheel_cancel, wheel_next, wheel_pop
 
 
@@ -63,6 +64,8 @@ cdef inline bint harvest(engine_t *engine, int count) noexcept nogil:
         elif engine.flights[which].phase == LINGERING and engine.events[i].events & (EPOLLHUP | EPOLLERR):
             engine.lingering -= 1
             keep(engine, <int32_t> which, True)
+        elif engine.flights[which].phase == PARKED:
+            on_parked_event(engine, <int32_t> which, engine.events[i].events)
     return ours
 
 
@@ -87,6 +90,7 @@ cdef inline void drop_order(engine_t *engine, int32_t index, target_t *target) n
         target.node.slot = NEVER_ARMED
     if target.state == WAITING or target.state == READY or target.state == FLYING:
         engine.rate -= per_megasecond(target.interval)
+    target.again = 0
     mark_unset(engine.marks, index)
 
 
@@ -97,6 +101,21 @@ cdef inline int64_t first_due(engine_t *engine, int64_t first, int64_t interval)
     if interval and first < engine.now:
         return first + (engine.now - first) // interval * interval
     return first
+
+
+cdef inline void change_way(
+    engine_t *engine, int32_t index, target_t *target, const command_t *command
+) noexcept nogil:
+    """A connection that is kept, and a session, go on serving the target as long as it is probed in the same way."""
+    cdef recipe_t *recipe = <recipe_t *> command.recipe
+    if target.state == UNKNOWN:
+        return
+    if command.kind == COMMAND_ORDER and same_way(target.recipe, recipe):
+        return
+    if target.parked:
+        drop_parked(engine, target)
+    if command.kind != COMMAND_HOLD:
+        session_forget(&engine.sessions[index])
 
 
 cdef inline void take_commands(engine_t *engine) noexcept nogil:
@@ -112,6 +131,7 @@ cdef inline void take_commands(engine_t *engine) noexcept nogil:
             continue
         target = &engine.targets[command.target]
         drop_order(engine, command.target, target)
+        change_way(engine, command.target, target, &command)
         if command.kind == COMMAND_ORDER:
             if target.state == UNKNOWN:
                 engine.known += 1
@@ -175,6 +195,9 @@ cdef inline void land_all(engine_t *engine) noexcept nogil:
             engine.targets[engine.flights[which].target].state = HELD
             land(engine, which, engine.targets[engine.flights[which].target].recipe.close_rst)
     for which in range(engine.entries):
+        if engine.flights[which].phase == PARKED:
+            unpark(engine, which)
+            let_go_of_tls(&engine.flights[which])
         if engine.flights[which].fd >= 0:
             discard(engine, which)
 

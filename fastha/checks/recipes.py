@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from fastha.model.net import Address
-from fastha.model.plan import Regex
+from fastha.model.plan import UNJUDGED, Proxy, Regex, ServerTls, Step
 from fastha.model.units import Ns
 
 
 class Kind(IntEnum):
     TCP = 0
-    """Connect, close."""
+    """Connect, go through `steps` if there are any, close."""
     HTTP = 1
     """Connect, send `request`, read the whole reply, judge status and digest."""
     SCRIPT = 2
@@ -32,6 +32,8 @@ class Kind(IntEnum):
     """HTTP over TLS."""
     FILE = 8
     """A number in a file, told by the runner: nothing is ordered."""
+    SERVICE = 9
+    """A dialogue held by the runner; the orders and reports are the same."""
 
 
 class Verdict(IntEnum):
@@ -55,7 +57,9 @@ class Verdict(IntEnum):
     TLS = 9
     """The handshake or the session failed; `errno` is OpenSSL's number of the reason."""
     REPLY = 10
-    """UDP: a datagram came, and not the wanted one."""
+    """Something came, and not what was wanted: UDP's datagram, or in a dialogue what step `status` waited for."""
+    CERTIFICATE = 11
+    """It is not as wanted: `errno` is OpenSSL's X509_V_ERR number; 0: it is good for `status` days more only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,7 @@ class Recipe:
     digest: bytes | None = None
     regex: Regex | None = None
     sni: str | None = None
-    """SSL: the name sent in the handshake; None: none."""
+    """TLS: the name sent in the handshake; None: none."""
     tls_compliant: bool = False
     """SSL: end the session with close_notify."""
     require_reply: bool = False
@@ -89,8 +93,27 @@ class Recipe:
     min_reply_length: int = 0
     max_reply_length: int = 255
     close_rst: bool = False
+    half_open: bool = False
+    """TCP: answer the server's SYN-ACK with a reset, so that nobody there sees a connection."""
+    proxy: Proxy = Proxy.NONE
+    """A connection begins with this header."""
+    keepalive: bool = False
+    """HTTP, SSL: keep the connection for the next probe, where the server does. What ends the reply is its framing."""
+    bodiless: bool = False
+    """HTTP, SSL with `keepalive`: the request is a HEAD, so no body follows."""
+    steps: tuple[Step, ...] = ()
+    """TCP: the dialogue."""
+    tls_after: int | None = None
+    """TCP: TLS begins before this step (the number of steps: after them); None: there is none."""
+    judge: ServerTls = UNJUDGED
+    """TLS: what the server must show."""
     script: int = -1
     """SCRIPT: index of the script in the checker's list of MISC_CHECK commands."""
+
+    @property
+    def tls(self) -> bool:
+        """It takes a TLS handshake."""
+        return self.kind == Kind.SSL or self.tls_after is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +140,13 @@ class Report:
     verdict: Verdict
     errno: int
     status: int
-    """HTTP status, RCODE, code of an SMTP answer, exit code; 0 otherwise."""
+    """HTTP status, RCODE, code of an SMTP answer, exit code, step of a dialogue, days; 0 otherwise."""
     started: Ns
     finished: Ns
     digest: bytes = b""
     """What was computed, when `verdict` is DIGEST."""
+    text: str = ""
+    """SERVICE: the result in words; empty: `errno` says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The probe engines of the checker process, which look like one: one thread for most kinds, a few for TLS.
 
-A TLS handshake is 40 to 80 times the work of a TCP check and cannot be interrupted; so that nobody else is late, SSL
-probes have threads of their own, as many as the machine can spare, made when the first of them is ordered.
+A TLS handshake is 40 to 80 times the work of a TCP check and cannot be interrupted; so that nobody else is late, probes
+with TLS have threads of their own, as many as the machine can spare, made when the first of them is ordered.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from fastha._checks import ProbeEngine, TlsContext
-from fastha.checks.recipes import Kind, LastProbe, ProbeOrder, Report
+from fastha.checks.recipes import LastProbe, ProbeOrder, Report
 from fastha.model.snapshot import Histogram
 from fastha.model.units import Ns
 
@@ -30,7 +30,7 @@ class Probers:
         self._speaks = speaks
         self._engines = [ProbeEngine()]
         self._home: dict[int, ProbeEngine] = {}
-        """Where the SSL targets are; all others are with the first engine."""
+        """Where the targets with TLS are; all others are with the first engine."""
         self._tls: TlsContext | None = None
 
     def start(self) -> None:
@@ -48,7 +48,7 @@ class Probers:
             engine.stop()
 
     def use_tls(self, context: TlsContext) -> None:
-        """What SSL probes present of their own, from now on."""
+        """What TLS probes present of their own, from now on."""
         self._tls = context
         for engine in self._engines[1:]:
             engine.use_tls(context)
@@ -69,7 +69,7 @@ class Probers:
     # -------------------------------------------------------------------------------------- orders
 
     def order(self, order: ProbeOrder) -> None:
-        """ValueError when it cannot be carried out, OSError when SSL probes cannot have a thread."""
+        """ValueError when it cannot be carried out, OSError when TLS probes cannot have a thread."""
         self._settle(order)
         self._engine(order.target).order(order)
 
@@ -90,9 +90,9 @@ class Probers:
     def _settle(self, order: ProbeOrder) -> None:
         """The engine of the target's kind; a reload may have made another kind of it."""
         target = order.target
-        if (order.recipe.kind == Kind.SSL) == (target in self._home):
+        if order.recipe.tls == (target in self._home):
             return
-        if order.recipe.kind == Kind.SSL:
+        if order.recipe.tls:
             self._home[target] = self._tls_engine(target)
             self._engines[0].remove(target)
         else:

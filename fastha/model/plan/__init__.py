@@ -9,6 +9,7 @@ One module for each process that reads it; all names are to be had from here.
 from dataclasses import dataclass
 
 from fastha.model.plan.checkers import (
+    EXTRA,
     Checkers,
     CheckerTiming,
     ClientTls,
@@ -18,7 +19,6 @@ from fastha.model.plan.checkers import (
     HttpCheck,
     MiscCheck,
     PingCheck,
-    Regex,
     Service,
     ServiceCheck,
     SmtpCheck,
@@ -27,6 +27,7 @@ from fastha.model.plan.checkers import (
     Url,
 )
 from fastha.model.plan.common import Command, ProcessSettings
+from fastha.model.plan.probing import UNJUDGED, Proxy, Regex, ServerTls, Step
 from fastha.model.plan.runner import Fifo, Mail, MailTls, Notifies, RunnerPlan, TrackFile, TrackProcess, TrackScript
 from fastha.model.plan.services import (
     CheckerPlan,
@@ -59,6 +60,8 @@ from fastha.model.plan.vrrp import (
 from fastha.model.units import MS, Ns, S
 
 __all__ = [
+    "EXTRA",
+    "UNJUDGED",
     "AuthHmac",
     "AuthType",
     "CheckerPlan",
@@ -87,13 +90,16 @@ __all__ = [
     "Plan",
     "PlaneChoice",
     "ProcessSettings",
+    "Proxy",
     "RealServer",
     "Regex",
     "RunnerPlan",
+    "ServerTls",
     "Service",
     "ServiceCheck",
     "ServiceEntry",
     "SmtpCheck",
+    "Step",
     "SupervisorPlan",
     "SyncGroup",
     "SyncSettings",

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from fastha.model.net import Address
 from fastha.model.plan.common import Command
+from fastha.model.plan.probing import UNJUDGED, Proxy, Regex, ServerTls, Step
 from fastha.model.units import Ns, S
 
 
@@ -22,22 +24,6 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Regex:
-    """A pattern that a body must contain, or must not; PCRE2's language."""
-
-    pattern: str
-    options: tuple[str, ...] = ()
-    """PCRE2 options by keepalived's names: `caseless`, `dotall`, ..."""
-    no_match: bool = False
-    min_offset: int = 0
-    """Octets of the body: where the search begins."""
-    max_offset: int | None = None
-    """Where a match must begin at the latest; None: anywhere."""
-    stack: tuple[int, int] | None = None
-    """Octets: what the matcher's stack has at first and at most; None: as the library has it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Url:
     path: str
     digest: bytes | None = None
@@ -50,6 +36,10 @@ class Url:
     sni: str | None = None
     """Resolved (sni_name, else the virtualhost of url, checker or virtual server); None: no name is sent."""
     tls_compliant: bool = False
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names and values, the checker's own and the url's; they replace those that the request would have."""
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +63,16 @@ class CheckerTiming:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpCheck(CheckerTiming):
     connection: Connection
+    close_rst: bool | None = None
+    """How the connection ends; None: as `checker_close` says."""
+    proxy: Proxy = Proxy.NONE
+    half_open: bool = False
+    """The handshake is not completed: the server's SYN-ACK is answered by a reset."""
+    talk: tuple[Step, ...] = ()
+    tls_after: int | None = None
+    """TLS begins before this step of the dialogue; None: there is no TLS."""
+    sni: str | None = None
+    judge: ServerTls = UNJUDGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,11 @@ class HttpCheck(CheckerTiming):
     http_protocol: str = "1.0"
     """1.0, 1.0C or 1.1."""
     fast_recovery: bool = False
+    close_rst: bool | None = None
+    proxy: Proxy = Proxy.NONE
+    keepalive: bool = False
+    """One connection serves check after check."""
+    judge: ServerTls = UNJUDGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,8 @@ class DnsCheck(CheckerTiming):
 class SmtpCheck(CheckerTiming):
     connection: Connection
     helo_name: str = "smtpchecker.keepalived.org"
+    close_rst: bool | None = None
+    proxy: Proxy = Proxy.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +171,22 @@ class ServiceCheck(CheckerTiming):
     """Certificates that the server's is judged by; None: it is not judged."""
     tls_name: str | None = None
     """The name that is sent, and that the certificate must have; None: none is sent, and any name will do."""
+
+    @property
+    def logs_in(self) -> bool:
+        """It takes more than a greeting."""
+        return self.user is not None and self.service in (Service.MYSQL, Service.PGSQL)
+
+    @property
+    def library(self) -> str:
+        """The module that holds the dialogue, of the packages that are an extra; empty: none is needed."""
+        if self.service is Service.GRPC:
+            return "h2"
+        return {Service.MYSQL: "pymysql", Service.PGSQL: "pg8000"}[self.service] if self.logs_in else ""
+
+
+EXTRA: Final = "pip install 'fastha[checks]'"
+"""What brings these libraries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

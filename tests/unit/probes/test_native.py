@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LAYERS = ("probe_turn", "probe_flight", "probe_sockets", "wheel", "ring", "http_reply")
+LAYERS = (
+    "probe_turn", "probe_flight", "probe_sockets", "probe_stream", "probe_begin", "probe_parked", "wheel", "ring",
+    "http_reply", "http_frame", "talk", "proxy_header", "tls",
+)  # fmt: skip
 PYTHON = re.compile(
     r"\b(PyGILState|PyEval|PyErr|Py_INCREF|Py_DECREF|__Pyx_\w*(?:GIL|ErrOcc|Raise|Traceback|Unraisable))\w*"
 )
