@@ -35,6 +35,7 @@ class Machine:
     namespaces: frozenset[str] = frozenset()
     links: dict[str, str] = field(default_factory=dict)
     """Symbolic links: path -> path."""
+    modules: frozenset[str] = frozenset({"h2", "pymysql", "pg8000"})
 
     def program(self, path: str, head: bytes = b"\x7fELF", mode: int = PROGRAM, uid: int = 0, gid: int = 0) -> None:
         self.files[path] = head
@@ -113,6 +114,9 @@ class Machine:
 
     def uptime(self) -> float:
         return 100.0
+
+    def has_module(self, name: str) -> bool:
+        return name in self.modules
 
 
 def read(text: str | bytes, machine: Machine | None = None, *, config_id: str | None = None) -> Loaded:

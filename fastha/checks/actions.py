@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from fastha.checks.recipes import ProbeOrder
-from fastha.model.plan import Command
+from fastha.model.plan import Command, ServiceCheck
 from fastha.model.units import Ns
 
 
@@ -52,6 +52,19 @@ class RunScript:
     expect_success: bool
     dynamic: bool
     expect_status: int
+    jitter: Ns = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldDialogue:
+    """Give this to the runner: the same order for a dialogue with a service. `delay` counts from now."""
+
+    target: int
+    generation: int
+    check: ServiceCheck
+    delay: Ns
+    interval: Ns
+    expect_success: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,8 @@ class Drop:
     """Do not probe this target any more."""
 
     target: int
-    script: bool
+    runner: bool
+    """It is with the runner, not with the probe engine."""
     forget: bool = True
     """False: it is only suspended, and its last result is still to be shown."""
 
@@ -89,4 +103,6 @@ class Added:
     amount: int
 
 
-Action = Probe | RunScript | Drop | Changed | Weighed | Added
+Order = Probe | RunScript | HoldDialogue | Drop
+"""What a prober is told."""
+Action = Order | Changed | Weighed | Added

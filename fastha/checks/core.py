@@ -12,8 +12,18 @@ makes sure of it.
 from collections.abc import Iterator
 from hashlib import blake2b
 
-from fastha.checks.actions import Action, Added, Change, Changed, Drop, Probe, RunScript, Weighed
-from fastha.checks.life import Check, Checker, FileChecker, HttpChecker, MiscChecker, make, same_parameters
+from fastha.checks.actions import Action, Added, Change, Changed, Drop, HoldDialogue, Probe, RunScript, Weighed
+from fastha.checks.life import (
+    Check,
+    Checker,
+    FileChecker,
+    HttpChecker,
+    MiscChecker,
+    RunnerChecker,
+    ServiceChecker,
+    make,
+    same_parameters,
+)
 from fastha.checks.recipes import Kind, ProbeOrder, Recipe, Report, Verdict
 from fastha.checks.request import dns_recipe, http_recipe, ping_recipe, smtp_recipe, tcp_recipe, udp_recipe
 from fastha.model.plan import DnsCheck, MiscCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck
@@ -21,7 +31,7 @@ from fastha.model.units import Ns, S
 
 FIRST_DELAY = S
 """keepalived's: the first run of a checker is this late at least, and at most `warmup` more."""
-SCRIPT_GRACE = 15 * S
+RUNNER_GRACE = 15 * S
 """Beyond its timeout a script may take this long to die before the runner can report it."""
 _GENERATIONS = 1 << 31
 
@@ -89,7 +99,7 @@ class CheckCore:
         checker = self[target]
         self._checkers[target] = None
         self._free.append((target, checker.generation))
-        return [] if checker.kind == Kind.FILE else [Drop(target, checker.kind == Kind.SCRIPT)]
+        return [] if checker.kind == Kind.FILE else [Drop(target, isinstance(checker, RunnerChecker))]
 
     def retime(self, target: int, check: Check, identity: str, now: Ns) -> list[Action]:
         """The same probe with another timing (reload): state stays, the next start follows the new timing."""
@@ -113,7 +123,8 @@ class CheckCore:
             return []
         checker.enabled = False
         checker.generation = (checker.generation + 1) % _GENERATIONS
-        return [] if checker.kind == Kind.FILE else [Drop(target, checker.kind == Kind.SCRIPT, forget=False)]
+        runner = isinstance(checker, RunnerChecker)
+        return [] if checker.kind == Kind.FILE else [Drop(target, runner, forget=False)]
 
     def resume(self, target: int, identity: str, now: Ns) -> list[Action]:
         """Probe again after `suspend`."""
@@ -152,18 +163,15 @@ class CheckCore:
             return []
         if report.verdict == Verdict.LOCAL:
             # We could not probe: nobody's failure, nothing is known.
-            if isinstance(checker, MiscChecker):
-                checker.verdict = report.verdict
+            if isinstance(checker, RunnerChecker):
+                checker.note(report)
             return [self._order(checker, report.finished + checker.check.delay_loop, now)]
         weight = checker.weight if isinstance(checker, MiscChecker) else None
-        was_up = checker.up
-        change, delay = checker.fail() if checker.is_failure(report) else checker.succeed(report.status)
-        if checker.up != was_up:
-            checker.since = now
+        change, delay = self._judge(checker, report, now)
         actions: list[Action] = []
+        if isinstance(checker, RunnerChecker):
+            checker.note(report)
         if isinstance(checker, MiscChecker):
-            checker.status = report.status
-            checker.verdict = report.verdict
             if checker.weight != weight:
                 actions.append(Weighed(report.target, checker.weight))
             first = report.started + delay
@@ -174,6 +182,20 @@ class CheckCore:
             actions.append(Changed(report.target, change, mail))
         actions.append(self._order(checker, first, now))
         return actions
+
+    def _judge(self, checker: Checker, report: Report, now: Ns) -> tuple[Change, Ns]:
+        """What a result makes of its checker."""
+        was_up = checker.up
+        if checker.is_failure(report):
+            checker.rising = 0
+            outcome = checker.fail()
+        else:
+            outcome = checker.succeed(report.status)
+        if checker.up != was_up:
+            checker.since = now
+        if checker.up != was_up or outcome[0] != Change.NONE:
+            checker.decided = report
+        return outcome
 
     def file_value(self, target: int, value: int, wall: float, now: Ns) -> list[Action]:
         """The number in a FILE_CHECK's file, as it is now (again, or for the first time)."""
@@ -200,30 +222,30 @@ class CheckCore:
             actions.append(Changed(checker.target, change, checker.mail(change, report)))
         return actions
 
-    def seen(self, target: int, status: int, wall: float, lateness: Ns, now: Ns) -> None:
-        """A script gave the expected result again."""
-        checker = self.get(target)
-        if isinstance(checker, MiscChecker):
-            checker.status = status
-            checker.verdict = Verdict.EXIT if status else Verdict.SUCCESS
+    def seen(self, report: Report, wall: float, lateness: Ns, now: Ns) -> None:
+        """The runner's check gave the expected result again, and held no order for it."""
+        checker = self.get(report.target)
+        if isinstance(checker, RunnerChecker):
+            checker.note(report)
             checker.heard = now
             checker.seen_wall = wall
             checker.lateness = lateness
 
-    def ran(self, target: int, wall: float) -> None:
-        """When the run that was reported last had ended; only for the snapshot."""
+    def ran(self, target: int, wall: float, lateness: Ns) -> None:
+        """When the run that was reported last had ended, and how late it began; only for the snapshot."""
         checker = self.get(target)
-        if isinstance(checker, MiscChecker):
+        if isinstance(checker, RunnerChecker):
             checker.seen_wall = wall
+            checker.lateness = lateness
 
-    def silent_scripts(self, now: Ns) -> list[int]:
-        """Scripts of which nothing was heard for more than two intervals beyond their time: the runner lost them."""
+    def silent(self, now: Ns) -> list[int]:
+        """The runner's checks of which nothing was heard for two intervals beyond their time: it has lost them."""
         return [
             checker.target
             for checker in self
-            if isinstance(checker, MiscChecker)
+            if isinstance(checker, RunnerChecker)
             and checker.enabled
-            and now - checker.heard > 2 * checker.check.delay_loop + checker.check.timeout + SCRIPT_GRACE
+            and now - checker.heard > 2 * checker.check.delay_loop + checker.patience + RUNNER_GRACE
         ]
 
     # -------------------------------------------------------------------------------------- orders
@@ -234,7 +256,9 @@ class CheckCore:
 
     def _order(self, checker: Checker, first: Ns, now: Ns) -> Action:
         checker.generation = (checker.generation + 1) % _GENERATIONS
-        first = max(first, now)
+        first = max(first + self._jitter(checker), now)
+        # what is expected of a checker that is on its way up changes with each result
+        interval = 0 if checker.rising else checker.interval()
         if isinstance(checker, MiscChecker):
             check: MiscCheck = checker.check
             checker.heard = first
@@ -244,10 +268,21 @@ class CheckCore:
                 command=check.command,
                 timeout=check.timeout,
                 delay=first - now,
-                interval=checker.interval(),
+                interval=interval,
                 expect_success=checker.up,
                 dynamic=check.dynamic,
                 expect_status=0 if checker.weight is None else checker.weight + 2,
+                jitter=check.jitter,
+            )
+        if isinstance(checker, ServiceChecker):
+            checker.heard = first
+            return HoldDialogue(
+                target=checker.target,
+                generation=checker.generation,
+                check=checker.check,
+                delay=first - now,
+                interval=interval,
+                expect_success=checker.up,
             )
         return Probe(
             ProbeOrder(
@@ -255,10 +290,15 @@ class CheckCore:
                 generation=checker.generation,
                 recipe=self._recipe(checker),
                 first=first,
-                interval=checker.interval(),
+                interval=interval,
                 expect_success=checker.up,
             )
         )
+
+    def _jitter(self, checker: Checker) -> Ns:
+        """How far the start of this order is moved: no dice are rolled here, so that a run can be repeated."""
+        jitter = checker.check.jitter
+        return spread(f"{checker.target} {checker.generation}", 2 * jitter + 1) - jitter if jitter else 0
 
     def _recipe(self, checker: Checker) -> Recipe:
         if isinstance(checker, HttpChecker):

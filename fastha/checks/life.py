@@ -9,6 +9,7 @@ details that operators rely on, so each has its class:
     SmtpChecker  retries also while it is down
     FileChecker  a number in a file: no probe, no retry, no timer
     MiscChecker  a script; with misc_dynamic its exit code is also a weight
+    ServiceChecker  a dialogue that the runner holds
     HttpChecker  several urls, one per run; after a failure the failed url must pass first, then all of them
 
 `succeed` and `fail` return what became of it and the delay until the next start. `interval` says whether that next
@@ -16,7 +17,9 @@ probe may become a standing order, that is whether the expected outcome changes 
 runs until something else happens.
 
 At the first start of the process the retry counter is already full, so that the first failure decides; a checker
-that a reload brings starts with none used (`fresh`). Source: reference of keepalived 2.4.3's behaviour.
+that a reload brings starts with none used (`fresh`). With `rise` above 1 (our own word) so many successes in a row
+bring a checker up; until they are complete it stays down, and a failure begins the count anew. Source: reference of
+keepalived 2.4.3's behaviour.
 """
 
 from typing import Final
@@ -29,19 +32,20 @@ from fastha.model.plan import (
     HttpCheck,
     MiscCheck,
     PingCheck,
+    ServiceCheck,
     SmtpCheck,
     TcpCheck,
     UdpCheck,
 )
 from fastha.model.units import Ns
 
-Check = TcpCheck | HttpCheck | MiscCheck | UdpCheck | DnsCheck | SmtpCheck | PingCheck | FileCheck
+Check = TcpCheck | HttpCheck | MiscCheck | UdpCheck | DnsCheck | SmtpCheck | PingCheck | FileCheck | ServiceCheck
 
 
 class Checker:
     """State and rules shared by all kinds. `target` is its number at the engine, `since` when `up` last changed."""
 
-    __slots__ = ("check", "enabled", "generation", "has_run", "retries", "since", "target", "up")
+    __slots__ = ("check", "decided", "enabled", "generation", "has_run", "retries", "rising", "since", "target", "up")
 
     kind: Kind
     word = ""
@@ -58,11 +62,19 @@ class Checker:
         self.has_run = False
         self.retries = check.retry if fresh else 0
         """Failures in a row that have been forgiven."""
+        self.rising = 0
+        """Successes in a row while down."""
+        self.decided: Report | None = None
+        """The result that made it what it is; None: it is as it began."""
         self.since = since
         self.enabled = True
 
     def succeed(self, status: int) -> tuple[Change, Ns]:  # noqa: ARG002 - a script's is a weight
-        """A success: up from now on."""
+        """A success: up from now on, or when there have been `rise` of them."""
+        if not self.up and self.rising + 1 < self.check.rise:
+            self.rising += 1
+            return Change.NONE, self.check.delay_loop
+        self.rising = 0
         change = Change.UP if not self.up else Change.NONE if self.has_run else Change.FIRST_UP
         self.up = self.has_run = True
         self.retries = 0
@@ -101,12 +113,19 @@ class Checker:
         self.up = old.up
         self.has_run = old.has_run
         self.since = old.since
+        self.decided = old.decided
+        self.rising = min(old.rising, self.check.rise - 1)
         self.retries = self.check.retry + 1 if not old.up else min(old.retries, self.check.retry)
 
     @property
     def retries_left(self) -> int:
         """Failures that would still be forgiven."""
         return max(0, self.check.retry - self.retries) if self.up else 0
+
+    @property
+    def successes_left(self) -> int:
+        """How many successes in a row it still takes to come up; 0 while up."""
+        return 0 if self.up else self.check.rise - self.rising
 
     def mail(self, change: Change, report: Report) -> str:  # noqa: ARG002
         """The body of keepalived's mail about this change."""
@@ -243,20 +262,19 @@ class FileChecker(Checker):
         return f"=> FILE CHECK {self.check.track_file} {'succeeded' if change.up else 'failed'} on service <="
 
 
-class MiscChecker(Checker):
-    """MISC_CHECK. `weight` is what a dynamic script last asked for, None: the configured one."""
+class RunnerChecker(Checker):
+    """A check that the runner carries out: what it said of the last run is kept here, there is no engine to ask."""
 
-    __slots__ = ("heard", "lateness", "seen_wall", "status", "verdict", "weight")
-    kind = Kind.SCRIPT
-    name = "MISC_CHECK"
+    __slots__ = ("errno", "heard", "lateness", "seen_wall", "status", "text", "verdict")
     mails_first = True
-    check: MiscCheck
 
-    def __init__(self, target: int, check: MiscCheck, *, up: bool, fresh: bool, since: Ns) -> None:
+    def __init__(self, target: int, check: Check, *, up: bool, fresh: bool, since: Ns) -> None:
         super().__init__(target, check, up=up, fresh=fresh, since=since)
-        self.weight: int | None = None
         self.status = 0
-        """Exit code of the last run, 128 + signal."""
+        """Exit code of the last run, 128 + signal; a service's own code."""
+        self.errno = 0
+        self.text = ""
+        """The result in the words of the runner."""
         self.verdict = Verdict.LOCAL
         """Of the last run."""
         self.heard = since
@@ -264,13 +282,50 @@ class MiscChecker(Checker):
         self.seen_wall = 0.0
         self.lateness = 0
 
+    def note(self, report: Report) -> None:
+        """Keep what came of a run."""
+        self.verdict, self.errno, self.status, self.text = report.verdict, report.errno, report.status, report.text
+
+    @property
+    def patience(self) -> Ns:
+        """How long a run may take."""
+        raise NotImplementedError
+
+    def adopt(self, old: Checker) -> None:
+        super().adopt(old)
+        if isinstance(old, RunnerChecker):
+            self.status = old.status
+            self.errno = old.errno
+            self.text = old.text
+            self.verdict = old.verdict
+            self.seen_wall = old.seen_wall
+
+
+class MiscChecker(RunnerChecker):
+    """MISC_CHECK. `weight` is what a dynamic script last asked for, None: the configured one."""
+
+    __slots__ = ("weight",)
+    kind = Kind.SCRIPT
+    name = "MISC_CHECK"
+    check: MiscCheck
+
+    def __init__(self, target: int, check: MiscCheck, *, up: bool, fresh: bool, since: Ns) -> None:
+        super().__init__(target, check, up=up, fresh=fresh, since=since)
+        self.weight: int | None = None
+
+    @property
+    def patience(self) -> Ns:
+        return self.check.timeout
+
     def is_failure(self, report: Report) -> bool:
         weighs = self.check.dynamic and report.verdict == Verdict.EXIT and 2 <= report.status <= 255
         return report.verdict != Verdict.SUCCESS and not weighs
 
     def succeed(self, status: int) -> tuple[Change, Ns]:
-        self.weight = status - 2 if self.check.dynamic and status >= 2 else None
-        return super().succeed(status)
+        outcome = super().succeed(status)
+        if self.up:
+            self.weight = status - 2 if self.check.dynamic and status >= 2 else None
+        return outcome
 
     def _down(self) -> Change:
         self.weight = None
@@ -280,13 +335,30 @@ class MiscChecker(Checker):
         super().adopt(old)
         if isinstance(old, MiscChecker):
             self.weight = old.weight
-            self.status = old.status
-            self.verdict = old.verdict
-            self.seen_wall = old.seen_wall
 
     def mail(self, change: Change, report: Report) -> str:
         word = "succeeded" if change.up else "timed out" if report.verdict == Verdict.TIMEOUT else "failed"
         return f"=> MISC CHECK {word} on service <="
+
+
+class ServiceChecker(RunnerChecker):
+    """GRPC_CHECK, MYSQL_CHECK, PGSQL_CHECK, REDIS_CHECK, LDAP_CHECK: the plain rule."""
+
+    __slots__ = ()
+    kind = Kind.SERVICE
+    mails_first = False
+    check: ServiceCheck
+
+    @property
+    def name(self) -> str:
+        return f"{self.check.service}_CHECK"
+
+    @property
+    def patience(self) -> Ns:
+        return self.check.deadline or 2 * self.check.connection.connect_timeout
+
+    def mail(self, change: Change, report: Report) -> str:  # noqa: ARG002
+        return f"=> {self.name}: {'succeed' if change.up else 'failed'} on service <="
 
 
 class HttpChecker(Checker):
@@ -370,6 +442,7 @@ _CLASSES: Final[dict[type, type[Checker]]] = {
     SmtpCheck: SmtpChecker,
     PingCheck: PingChecker,
     FileCheck: FileChecker,
+    ServiceCheck: ServiceChecker,
 }
 
 
@@ -400,4 +473,6 @@ def _essence(check: Check) -> tuple[object, ...]:
             return Kind.SCRIPT, check.command, check.dynamic
         case FileCheck():
             return Kind.FILE, check.track_file
+        case ServiceCheck():
+            return check.service, check.connection, check.name
     return _CLASSES[type(check)].kind, check.connection

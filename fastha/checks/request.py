@@ -52,15 +52,15 @@ def _towards(to: Connection) -> dict[str, Any]:
 
 def tcp_recipe(check: TcpCheck, *, close_rst: bool) -> Recipe:
     """Connect and close."""
-    return Recipe(kind=Kind.TCP, close_rst=close_rst, **_towards(check.connection))
+    return Recipe(kind=Kind.TCP, close_rst=close_rst, deadline=check.deadline, **_towards(check.connection))
 
 
 def http_recipe(check: HttpCheck, url: int, *, close_rst: bool) -> Recipe:
-    """Fetch the checker's url of this index. Under TLS no step can be stretched, so there is no other deadline."""
+    """Fetch the checker's url of this index. Under TLS no step can be stretched: without a word there is no deadline."""
     to, what = check.connection, check.urls[url]
     return Recipe(
         kind=Kind.SSL if check.tls else Kind.HTTP,
-        deadline=0 if check.tls else whole_deadline(to, check.delay_loop),
+        deadline=check.deadline or (0 if check.tls else whole_deadline(to, check.delay_loop)),
         request=http_request(what, to, check.http_protocol),
         status_codes=what.status_codes,
         digest=what.digest,
@@ -75,7 +75,8 @@ def http_recipe(check: HttpCheck, url: int, *, close_rst: bool) -> Recipe:
 def smtp_recipe(check: SmtpCheck, *, close_rst: bool) -> Recipe:
     """Greet a mail server and take leave; each line has its timeout, however slowly it drips."""
     helo = f"HELO {check.helo_name}\r\n".encode("utf-8", "surrogateescape")
-    return Recipe(kind=Kind.SMTP, request=helo, close_rst=close_rst, **_towards(check.connection))
+    to = check.connection
+    return Recipe(kind=Kind.SMTP, request=helo, close_rst=close_rst, deadline=check.deadline, **_towards(to))
 
 
 def udp_recipe(check: UdpCheck) -> Recipe:

@@ -66,8 +66,10 @@ def _status(check: Check, status: int, url: Url | None) -> str:
     return f"status {status} not in {_ranges(url.status_codes)}" if url is not None else f"status {status}"
 
 
-def result_words(check: Check, verdict: Verdict, errno: int, status: int, *, url: int = 0) -> str:
-    """`connected`, `connection refused`, `status 503 not in 200-299`, `exit 1`, ..."""
+def result_words(check: Check, verdict: Verdict, errno: int, status: int, *, url: int = 0, text: str = "") -> str:
+    """`connected`, `connection refused`, `status 503 not in 200-299`, `exit 1`, ...; `text` when that says it."""
+    if text:
+        return text
     page = check.urls[min(url, len(check.urls) - 1)] if isinstance(check, HttpCheck) else None
     match verdict:
         case Verdict.LOCAL:

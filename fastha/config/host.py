@@ -91,5 +91,8 @@ class Host(Protocol):
     def regex_error(self, regex: Regex) -> str:
         """Why PCRE2 cannot compile a pattern; empty when it can."""
 
+    def has_module(self, name: str) -> bool:
+        """Whether a Python module is installed."""
+
     def uptime(self) -> float:
         """Seconds since the machine booted."""

@@ -154,6 +154,10 @@ class CheckSnapshot:
     """Failures that are still forgiven."""
     lateness: Ns
     """How late its last start was."""
+    successes_left: int = 0
+    """Successes in a row that it still takes to come up; 0 while it is up."""
+    reason: str = ""
+    """The result that made it what it is, in words; empty: it is as it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +298,10 @@ class RunnerSnapshot:
     """Those of vrrp_track_process."""
     counters: dict[str, int] = field(default_factory=dict)
     """started, running, timed_out, notify_lost, fifo_lost, mail_queued, ..."""
+    script_lateness: Histogram = Histogram()
+    """How late scripts of checks and trackers were started: the place they waited for is part of it."""
+    service_lateness: Histogram = Histogram()
+    """The same for dialogues with services (GRPC_CHECK, MYSQL_CHECK, ...)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

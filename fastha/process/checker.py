@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fastha._checks import TlsContext
-from fastha.checks.actions import Probe, RunScript
-from fastha.checks.recipes import Kind, ProbeOrder, Report, Verdict
+from fastha.checks.actions import HoldDialogue, Order, Probe, RunScript
+from fastha.checks.life import FileChecker, RunnerChecker
+from fastha.checks.recipes import ProbeOrder, Report, Verdict
 from fastha.checks.words import error_words
 from fastha.lvs.notices import Notice
 from fastha.lvs.surroundings import SETTINGS, warnings
@@ -27,7 +28,7 @@ from fastha.model.table import Plane
 from fastha.model.units import Ns, S
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.describe import Describer
-from fastha.process.director import Director, Order
+from fastha.process.director import Director
 from fastha.process.ipvsextras import IpvsExtras
 from fastha.process.messages import (
     Message,
@@ -35,6 +36,9 @@ from fastha.process.messages import (
     ScriptOrder,
     ScriptReport,
     ScriptSeen,
+    ServiceOrder,
+    ServiceReport,
+    ServiceSeen,
     States,
     Tell,
     TrackerFile,
@@ -333,7 +337,7 @@ class CheckerWork:
         lasts = (
             self.engine.last(checker.target)
             for checker in self.director.core
-            if checker.kind not in {Kind.SCRIPT, Kind.FILE}
+            if not isinstance(checker, (RunnerChecker, FileChecker))
         )
         reason = next((error_words(last.errno) for last in lasts if last.verdict == Verdict.LOCAL and last.started), "")
         self._child.log("error", f"{count} probes could not be made: {reason or 'it has passed'}", "local errors")
@@ -342,7 +346,7 @@ class CheckerWork:
         """No target may be idle for more than two intervals, whatever went wrong elsewhere."""
         lost = self.engine.overdue(now)
         if self._child.peer_alive("runner"):
-            lost += self.director.core.silent_scripts(now)
+            lost += self.director.core.silent(now)
         count = self.director.renew(lost, now, at_once=len(lost) <= AT_ONCE)
         if count:
             self._lost += count
@@ -364,14 +368,21 @@ class CheckerWork:
             if isinstance(action, Probe):
                 probes.append(action.order)
             elif isinstance(action, RunScript):
-                self._child.send("runner", _script_order(action))
-            elif action.script:
+                self._child.send("runner", _script_order(action, self._group(action.target)))
+            elif isinstance(action, HoldDialogue):
+                self._child.send("runner", _service_order(action, self._group(action.target)))
+            elif action.runner:
                 self._child.send("runner", ScriptDrop(action.target))
             else:
                 self._give(probes)
                 withdraw = self.engine.remove if action.forget else self.engine.hold
                 withdraw(action.target)
         self._give(probes)
+
+    def _group(self, target: int) -> str:
+        """The virtual server a check belongs to."""
+        server = self.director.server(target)
+        return server.pool.plan.name if server is not None else ""
 
     def _give(self, probes: list[ProbeOrder]) -> None:
         """Hand orders to the engine and empty the list; one that it cannot take is told, the others go on."""
@@ -408,24 +419,32 @@ class CheckerWork:
             return
         if self._runner_knows:
             now = clock.monotonic()
-            self.director.renew(self.director.scripts(), now, at_once=False)
+            self.director.renew(self.director.runners(), now, at_once=False)
             self._enact(now)
         self._runner_knows = True
 
     def received(self, peer: str, message: Message) -> None:
         now = clock.monotonic()
+        core = self.director.core
         if isinstance(message, ScriptReport):
-            self.director.report(_report(message, now), now)
+            self.director.report(_script_report(message, now), now)
             if message.error:
                 server = self.director.server(message.target)
                 name = f"{server.pool.plan.name}: {server.key}" if server is not None else f"script {message.target}"
                 self._child.log("error", f"{name}: MISC_CHECK cannot be run: {message.error}")
-            ended = message.started_wall + message.duration / S
-            self.director.core.ran(message.target, ended)
+            core.ran(message.target, message.started_wall + message.duration / S, message.lateness)
+            self._enact(now)
+        elif isinstance(message, ServiceReport):
+            self.director.report(_service_report(message, now), now)
+            core.ran(message.target, message.ended_wall, message.lateness)
             self._enact(now)
         elif isinstance(message, ScriptSeen):
             for target, status, wall, lateness in message.seen:
-                self.director.core.seen(target, status, wall, lateness, now)
+                ended = Verdict.EXIT if status else Verdict.SUCCESS
+                core.seen(Report(target, 0, ended, 0, status, now, now), wall, lateness, now)
+        elif isinstance(message, ServiceSeen):
+            for target, verdict, text, wall, lateness in message.seen:
+                core.seen(Report(target, 0, Verdict(verdict), 0, 0, now, now, text=text), wall, lateness, now)
         elif isinstance(message, TrackerFile):
             self.director.file(message.name, message.value, clock.wall(), now)
             self._enact(now)
@@ -509,7 +528,7 @@ def _tls_context(plan: CheckerPlan) -> TlsContext | None:
         raise Refused(f"SSL: {error}") from None
 
 
-def _script_order(action: RunScript) -> ScriptOrder:
+def _script_order(action: RunScript, group: str) -> ScriptOrder:
     command = action.command
     return ScriptOrder(
         target=action.target,
@@ -525,10 +544,38 @@ def _script_order(action: RunScript) -> ScriptOrder:
         expect_success=action.expect_success,
         dynamic=action.dynamic,
         expect_status=action.expect_status,
+        jitter=action.jitter,
+        group=group,
     )
 
 
-def _report(message: ScriptReport, now: Ns) -> Report:
+def _service_order(action: HoldDialogue, group: str) -> ServiceOrder:
+    return ServiceOrder(
+        target=action.target,
+        generation=action.generation,
+        check=action.check,
+        delay=action.delay,
+        interval=action.interval,
+        expect_success=action.expect_success,
+        group=group,
+    )
+
+
+def _service_report(message: ServiceReport, now: Ns) -> Report:
+    """A dialogue's result as any other report."""
+    return Report(
+        message.target,
+        message.generation,
+        Verdict(message.verdict),
+        message.errno,
+        message.status,
+        now - message.duration,
+        now,
+        text=message.text,
+    )
+
+
+def _script_report(message: ScriptReport, now: Ns) -> Report:
     """A script's result as any other report; a death by signal has a status that no exit code can have."""
     if message.error:
         verdict = Verdict.LOCAL

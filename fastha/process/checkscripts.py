@@ -5,6 +5,7 @@ target is held and a `ScriptReport` goes to the checker, which answers with the 
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from typing import Final
@@ -46,7 +47,9 @@ class _Target:
 
     def _start(self) -> None:
         self.timer = None
-        self.ticket = self.owner.gate.submit(Ticket(self.command, self.due, self._ended, timeout=self.order.timeout))
+        order = self.order
+        ticket = Ticket(self.command, self.due, self._ended, timeout=order.timeout, group=order.group)
+        self.ticket = self.owner.gate.submit(ticket)
 
     def _ended(self, result: Result) -> None:
         assert self.ticket is not None
@@ -57,7 +60,8 @@ class _Target:
             error = result.output or f"the shell says {result.status}"
         if order.interval and not error and _expected(order, result):
             self.owner.seen(order.target, result.status, lateness)
-            self.due = result.started + order.interval
+            moved = random.randint(-order.jitter, order.jitter) if order.jitter else 0  # noqa: S311 - it only spreads
+            self.due = result.started + order.interval + moved
             self._schedule()
             return
         self.owner.report(
@@ -70,6 +74,7 @@ class _Target:
                 duration=result.finished - result.started,
                 error=error,
                 signal=result.signal or 0,
+                lateness=lateness,
             )
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastha.checks.core import CheckCore
-from fastha.checks.life import Checker, FileChecker, HttpChecker, MiscChecker
+from fastha.checks.life import Checker, FileChecker, HttpChecker, MiscChecker, RunnerChecker
 from fastha.checks.recipes import Kind, LastProbe
 from fastha.checks.words import file_words, result_words
 from fastha.lvs.notices import server_name
@@ -74,9 +74,9 @@ class Describer:
 
     def checker(self, checker: Checker) -> CheckSnapshot:
         """A checker and its last result."""
-        if isinstance(checker, MiscChecker):
-            target = " ".join(checker.check.command.argv)
-            result, finished, lateness = _script_result(checker), checker.seen_wall, checker.lateness
+        if isinstance(checker, RunnerChecker):
+            target = _runner_target(checker)
+            result, finished, lateness = _runner_result(checker), checker.seen_wall, checker.lateness
         elif isinstance(checker, FileChecker):
             target = checker.check.track_file
             result, finished, lateness = file_words(checker), checker.heard_wall, 0
@@ -94,6 +94,8 @@ class Describer:
             since_wall=self._wall(checker.since),
             last_wall=finished,
             retries_left=checker.retries_left,
+            successes_left=checker.successes_left,
+            reason=_reason(checker),
             lateness=lateness,
         )
 
@@ -109,7 +111,23 @@ class Describer:
         return time / S + self.wall_offset if time else 0.0
 
 
-def _script_result(checker: MiscChecker) -> str:
+def _runner_target(checker: RunnerChecker) -> str:
+    if isinstance(checker, MiscChecker):
+        return " ".join(checker.check.command.argv)
+    connection = checker.check.connection  # type: ignore[union-attr]
+    return host_port(connection.address, connection.port)
+
+
+def _runner_result(checker: RunnerChecker) -> str:
     if not checker.seen_wall:
         return "not run yet"
-    return result_words(checker.check, checker.verdict, 0, checker.status)
+    return result_words(checker.check, checker.verdict, checker.errno, checker.status, text=checker.text)
+
+
+def _reason(checker: Checker) -> str:
+    """The result that made the checker what it is, in words."""
+    decided = checker.decided
+    if decided is None or isinstance(checker, FileChecker):
+        return ""
+    url = max(0, checker.failed_url) if isinstance(checker, HttpChecker) else 0
+    return result_words(checker.check, decided.verdict, decided.errno, decided.status, url=url, text=decided.text)

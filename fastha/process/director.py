@@ -17,9 +17,9 @@ empties an alpha pool nor sends clients to servers known to be dead.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from fastha.checks.actions import Action, Added, Changed, Drop, Probe, RunScript, Weighed
+from fastha.checks.actions import Action, Added, Changed, Order, Weighed
 from fastha.checks.core import CheckCore, spread
-from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, same_parameters
+from fastha.checks.life import Check, Checker, FileChecker, RunnerChecker, same_parameters
 from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import file_words, result_words
 from fastha.lvs.notices import Notice, server_name
@@ -29,8 +29,6 @@ from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FileCheck, RealServer, VirtualServer
 from fastha.model.table import DestinationKey, Entry, ServiceKey, Table
 from fastha.model.units import Ns
-
-Order = Probe | RunScript | Drop
 
 
 @dataclass(slots=True)
@@ -57,6 +55,7 @@ def checks_of(plan: RealServer) -> tuple[Check, ...]:
         *checkers.smtp,
         *checkers.ping,
         *checkers.file,
+        *checkers.service,
     )
 
 
@@ -319,7 +318,9 @@ class Director:
         if isinstance(checker, FileChecker):
             words = file_words(checker)
         else:
-            words = result_words(checker.check, report.verdict, report.errno, report.status, url=_url(checker))
+            words = result_words(
+                checker.check, report.verdict, report.errno, report.status, url=_url(checker), text=report.text
+            )
         self._say(pool, level, f"{server_name(pool.plan, server.plan)}: {checker.name} {state}: {words}")
 
     def _announce(self, pool: Pool, notices: list[Notice]) -> None:
@@ -348,9 +349,9 @@ class Director:
             count += len(actions)
         return count
 
-    def scripts(self) -> list[int]:
-        """Targets of all MISC_CHECKs."""
-        return [checker.target for checker in self.core if isinstance(checker, MiscChecker)]
+    def runners(self) -> list[int]:
+        """Targets of all checks that the runner carries out."""
+        return [checker.target for checker in self.core if isinstance(checker, RunnerChecker)]
 
     # ------------------------------------------------------------------------------------- suspend
 
@@ -522,7 +523,7 @@ class Director:
     # --------------------------------------------------------------------------------------- parts
 
     def _order(self, actions: Iterable[Action]) -> None:
-        self._effects.orders += [action for action in actions if isinstance(action, (Probe, RunScript, Drop))]
+        self._effects.orders += [action for action in actions if isinstance(action, Order)]
 
     def _touch(self, pool: Pool, server: Server) -> None:
         for at in pool.services:

@@ -1,13 +1,13 @@
 """Bounded concurrency for scripts: so many at once, the others wait their turn, and how late they start is counted."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fastha.model.plan import Command
 from fastha.model.units import Ns
+from fastha.process.turns import Lateness, Turns
 from fastha.system.scripts import Launcher, Result, Run
 
 _PER_TURN: Final = 8
@@ -25,6 +25,8 @@ class Ticket:
     on_line: Callable[[str], None] | None = None
     on_start: Callable[[], None] | None = None
     """Called as it starts, or cannot be started."""
+    group: str = ""
+    """Whom it is for: a group that is slow must leave places for others (`Turns`)."""
     run: Run | None = None
     lateness: Ns = 0
     """How long after `due` it started."""
@@ -34,24 +36,36 @@ class Ticket:
 
 
 class Gate:
-    """Lets `limit` runs through at a time, in order."""
+    """Lets `limit` runs through at a time, in order within each group."""
 
     def __init__(self, launcher: Launcher, limit: int) -> None:
-        self.limit = limit
         self._launcher = launcher
-        self._waiting: deque[Ticket] = deque()
+        self._turns: Turns[Ticket] = Turns(limit)
         self._asked = False
-        self.running = 0
-        self.latest: Ns = 0
-        """The worst lateness so far."""
+        self.lateness = Lateness()
+        """How late runs started."""
+
+    @property
+    def limit(self) -> int:
+        return self._turns.limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._turns.limit = limit
+        self._admit_soon()
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._turns)
+
+    @property
+    def running(self) -> int:
+        """Those that take a place."""
+        return self._turns.held
 
     def submit(self, ticket: Ticket) -> Ticket:
         """Run it as soon as there is a place. `on_done` is never called from inside this."""
-        self._waiting.append(ticket)
+        self._turns.put(ticket.group, ticket)
         self._admit_soon()
         return ticket
 
@@ -65,22 +79,22 @@ class Gate:
         """It goes on running, but no longer keeps others from starting."""
         if ticket.counts:
             ticket.counts = False
-            self.running -= 1
+            self._turns.leave(ticket.group)
             self._admit_soon()
 
     def _admit(self) -> None:
         """Start what may start, a few in one turn of the loop: starting a program takes a millisecond."""
         self._asked = False
         for _ in range(_PER_TURN):
-            if not self._waiting or self.running >= self.limit:
+            ticket = self._turns.take()
+            if ticket is None:
                 return
-            ticket = self._waiting.popleft()
             if ticket.cancelled:
+                self._turns.leave(ticket.group)
                 continue
             ticket.lateness = max(0, time.monotonic_ns() - ticket.due)
-            self.latest = max(self.latest, ticket.lateness)
+            self.lateness.count(ticket.lateness)
             ticket.counts = True
-            self.running += 1
             ticket.run = self._launcher.start(
                 ticket.command,
                 lambda result, ticket=ticket: self._ended(ticket, result),  # type: ignore[misc]
@@ -90,11 +104,10 @@ class Gate:
             )
             if ticket.on_start is not None:
                 ticket.on_start()
-        if self._waiting and self.running < self.limit:
-            self._admit_soon()
+        self._admit_soon()
 
     def _admit_soon(self) -> None:
-        if not self._asked:
+        if not self._asked and self._turns:
             self._asked = True
             self._launcher.loop.call_soon(self._admit)
 
@@ -102,7 +115,7 @@ class Gate:
         ticket.run = None
         if ticket.counts:
             ticket.counts = False
-            self.running -= 1
+            self._turns.leave(ticket.group)
         if not ticket.cancelled:
             ticket.on_done(result)
         self._admit_soon()

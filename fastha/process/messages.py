@@ -12,6 +12,7 @@ Big things (Plan parts, Snapshot parts, the full set of tracker states) travel a
 
 from dataclasses import dataclass, field
 
+from fastha.model.plan import ServiceCheck
 from fastha.model.units import Ns
 
 # ------------------------------------------------------------------------------- supervisor -> child
@@ -185,11 +186,29 @@ class ScriptOrder:
     expect_success: bool
     dynamic: bool = False
     expect_status: int = 0
+    jitter: Ns = 0
+    """Each interval is longer or shorter by up to this."""
+    group: str = ""
+    """The virtual server: one that is slow must leave places for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOrder:
+    """checker -> runner: a `checks.recipes.ProbeOrder` of kind SERVICE. `delay` counts from receipt; later starts are
+    `interval` apart, in the phase of the first. `interval` 0: one run, then the target is held."""
+
+    target: int
+    generation: int
+    check: ServiceCheck
+    delay: Ns
+    interval: Ns
+    expect_success: bool
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptDrop:
-    """checker -> runner: forget this target (removed or reloaded)."""
+    """checker -> runner: forget this target (removed or reloaded), a script or a service."""
 
     target: int
 
@@ -209,6 +228,8 @@ class ScriptReport:
     """Why it could not be run at all (`local` then)."""
     signal: int = 0
     """The signal that ended it, 0: it exited. Only so can a dynamic script's exit code 137 be told from a SIGKILL."""
+    lateness: Ns = 0
+    """How late it was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +238,31 @@ class ScriptSeen:
 
     seen: tuple[tuple[int, int, float, Ns], ...] = ()
     """(target, exit status, wall time of the end, lateness of its start)"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReport:
+    """runner -> checker: a dialogue ended otherwise than expected; the target is held until the next order."""
+
+    target: int
+    generation: int
+    verdict: int
+    """`checks.recipes.Verdict`."""
+    errno: int
+    status: int
+    text: str
+    """What came of it, in words; empty: `errno` says it."""
+    ended_wall: float
+    duration: Ns
+    lateness: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSeen:
+    """runner -> checker: expected results since the last one, per target (coalesced, at most one a second)."""
+
+    seen: tuple[tuple[int, int, str, float, Ns], ...] = ()
+    """(target, verdict, text, wall time of the end, lateness of its start)"""
 
 
 Message = (
@@ -240,4 +286,7 @@ Message = (
     | ScriptDrop
     | ScriptReport
     | ScriptSeen
+    | ServiceOrder
+    | ServiceReport
+    | ServiceSeen
 )

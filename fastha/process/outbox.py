@@ -28,6 +28,9 @@ from fastha.process.messages import (
     ScriptOrder,
     ScriptReport,
     ScriptSeen,
+    ServiceOrder,
+    ServiceReport,
+    ServiceSeen,
     SnapshotPart,
     States,
     Tell,
@@ -56,6 +59,8 @@ _STATE_OF: Final[dict[type, Callable[[Any], Hashable]]] = {
     ScriptOrder: lambda message: ("order", message.target),
     ScriptDrop: lambda message: ("order", message.target),
     ScriptReport: lambda message: ("report", message.target),
+    ServiceOrder: lambda message: ("order", message.target),
+    ServiceReport: lambda message: ("report", message.target),
 }
 """The thing whose state a message is; the latest wins."""
 
@@ -63,6 +68,7 @@ _LINE_OF: Final[dict[type, tuple[Callable[[Any], Hashable], int]]] = {
     Tell: (lambda message: (message.kind, message.name), 64),
     LogLine: (lambda _: "log", 1000),
     ScriptSeen: (lambda _: "seen", 1000),
+    ServiceSeen: (lambda _: "seen", 1000),
 }
 """The line an event waits in, and how many may wait there."""
 

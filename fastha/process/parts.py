@@ -32,4 +32,8 @@ def _needs_runner(plan: Plan) -> bool:
         return True
     if runner.notifies or runner.fifos or runner.mail:
         return True
-    return any(real.checkers.misc for service in plan.checker.virtual_servers for real in service.real_servers)
+    return any(
+        real.checkers.misc or real.checkers.service
+        for service in plan.checker.virtual_servers
+        for real in service.real_servers
+    )

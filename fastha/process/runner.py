@@ -8,13 +8,16 @@ from typing import Final
 
 from fastha.model.plan import RunnerPlan
 from fastha.model.snapshot import RunnerSnapshot
+from fastha.model.units import MS
 from fastha.process.checkscripts import CheckScripts
+from fastha.process.checkservices import CheckServices
 from fastha.process.child import Child, run_child
 from fastha.process.gate import Gate
 from fastha.process.messages import (
     Message,
     ScriptDrop,
     ScriptOrder,
+    ServiceOrder,
     Tell,
     Told,
     TrackerFile,
@@ -50,6 +53,7 @@ class Runner:
         self._files = TrackFiles(loop, self._tell_file, child.log)
         self._processes = TrackProcesses(loop, self._tell_process, child.log)
         self._orders = CheckScripts(loop, self._checks, lambda message: child.send("checker", message))
+        self._services = CheckServices(loop, lambda message: child.send("checker", message))
         made = Made(os.path.join(child.run_dir, "fifos"))
         self._notifier = Notifier(
             loop, self._launcher, self._events, child.log, made, os.path.join(child.run_dir, "mail.spool")
@@ -76,6 +80,7 @@ class Runner:
             self._processes.tell_all()
         else:
             self._orders.forget_all()
+            self._services.forget_all()
         for name, value in self._files.values.items():
             self._child.send(peer, TrackerFile(name, value))
 
@@ -84,8 +89,15 @@ class Runner:
         match message:
             case Tell(serial=serial):
                 self._notifier.tell(message, lambda: self._confirm(peer, serial))
-            case ScriptOrder() | ScriptDrop():
+            case ScriptOrder():
+                self._services.take(ScriptDrop(message.target))
                 self._orders.take(message)
+            case ServiceOrder():
+                self._orders.take(ScriptDrop(message.target))
+                self._services.take(message)
+            case ScriptDrop():
+                self._orders.take(message)
+                self._services.take(message)
             case _:
                 self._child.log("warning", f"{peer} sent {type(message).__name__}, which is not for me")
 
@@ -111,8 +123,13 @@ class Runner:
             "checks_waiting": self._checks.waiting,
             "checks_skipped": self._scripts.skipped,
             "check_scripts": len(self._orders),
-            "latest_check_ms": self._checks.latest // 1_000_000,
-            "latest_notify_ms": self._events.latest // 1_000_000,
+            "check_services": len(self._services),
+            "services_asked": self._services.held,
+            "services_running": self._services.running,
+            "services_waiting": self._services.waiting,
+            "latest_check_ms": self._checks.lateness.maximum // MS,
+            "latest_service_ms": self._services.lateness.maximum // MS,
+            "latest_notify_ms": self._events.lateness.maximum // MS,
             **self._notifier.counters(),
             **self._child.lost(),
         }
@@ -121,6 +138,8 @@ class Runner:
             files=dict(self._files.values),
             processes=self._processes.snapshot(),
             counters=counters,
+            script_lateness=self._checks.lateness.histogram(),
+            service_lateness=self._services.histogram(),
         )
 
     # ------------------------------------------------------------------------------------- trackers
@@ -147,6 +166,7 @@ class Runner:
         self._files.close()
         self._processes.close()
         self._orders.forget_all()
+        self._services.close()
         self._leaving = self._child.loop.create_task(self._leave(release))
 
     async def _leave(self, release: bool) -> None:

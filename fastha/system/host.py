@@ -13,20 +13,23 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from glob import glob
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from fastha._checks import regex_error
 from fastha.config.host import FileInfo, Interface, User
 from fastha.model.net import Address, parse_address
 from fastha.model.plan import Regex
 from fastha.system import netns
-from fastha.system.links import NETLINK_ROUTE, RTM_GETLINK
 from fastha.system.netlink import NetlinkSocket
 from fastha.wire.netlink import attributes
 
 IFF_UP, IFF_LOOPBACK, IFF_MULTICAST = 0x1, 0x8, 0x1000
 _LINK = struct.Struct("=4xiI")
 """Of struct ifinfomsg: index and flags."""
+_NETLINK_ROUTE, _RTM_GETLINK = 0, 18
+"""linux/netlink.h, linux/rtnetlink.h. `system.links` has them too, with a library that takes longer to load than most
+files take to be judged."""
 _ADDRESS, _IFNAME, _MTU, _LOWER, _LINKINFO, _KIND = 1, 3, 4, 5, 18, 1
 
 
@@ -72,9 +75,9 @@ class SystemHost:
     @cached_property
     def _interfaces(self) -> dict[str, Interface]:
         """By rtnetlink: /sys shows those of the namespace it was mounted in."""
-        links = NetlinkSocket(NETLINK_ROUTE)
+        links = NetlinkSocket(_NETLINK_ROUTE)
         try:
-            found = [_decoded(payload) for payload in links.dump(RTM_GETLINK, bytes(16))]
+            found = [_decoded(payload) for payload in links.dump(_RTM_GETLINK, bytes(16))]
         finally:
             links.close()
         names = {index: one.name for index, _, one in found}
@@ -122,7 +125,11 @@ class SystemHost:
         return os.cpu_count() or 1
 
     def regex_error(self, regex: Regex) -> str:
-        return regex_error(regex)
+        # few files have a pattern, and the engine has much to load
+        return str(import_module("fastha._checks").regex_error(regex))
+
+    def has_module(self, name: str) -> bool:
+        return find_spec(name) is not None
 
     def uptime(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)

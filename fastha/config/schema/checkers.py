@@ -35,6 +35,31 @@ NO_BFD = "there are no BFD sessions yet"
 ABOVE = "the real server's"
 
 
+def steady(above: str) -> tuple[Word, ...]:
+    """What keepalived lacks of timing; `above`: where it comes from when nothing is said."""
+    return (
+        Word(
+            name="rise",
+            arguments=Integer(1, UINT, "COUNT"),
+            default=above or "1",
+            effect="Successes in a row (of several urls: whole rounds) before a failed check counts as good again.",
+            status=Status.OURS,
+            example="rise 3",
+        ),
+        Word(
+            name="jitter",
+            arguments=Decimal("0", NO_LIMIT),
+            default=above or "0",
+            effect="Each pause between two runs is longer or shorter by up to this; at most half of delay_loop counts.",
+            status=Status.OURS,
+            example="jitter 0.5",
+        ),
+    )
+
+
+STEADY = steady(ABOVE)
+
+
 def timing(retry: str, delay: str) -> tuple[Word, ...]:
     """What every checker has. `retry` and `delay`: defaults when nothing is said above."""
     return (
@@ -80,6 +105,19 @@ def timing(retry: str, delay: str) -> tuple[Word, ...]:
             effect="Logs every failed attempt, not only the deciding one.",
             example="log_all_failures",
         ),
+        *STEADY,
+    )
+
+
+def deadline(default: str) -> Word:
+    """A limit for the whole check."""
+    return Word(
+        name="deadline",
+        arguments=Decimal("0.001", NO_LIMIT),
+        default=default,
+        effect="Longest time for the whole check, however slowly a server answers; a longer one has failed.",
+        status=Status.OURS,
+        example="deadline 4",
     )
 
 
@@ -135,7 +173,7 @@ CONNECTION = (
     ),
 )
 
-TCP_CHECK = Block(path="TCP_CHECK", words=CONNECTION + timing("1", "1"))
+TCP_CHECK = Block(path="TCP_CHECK", words=(*CONNECTION, *timing("1", "1"), deadline("none: connecting is all")))
 URL = (
     Word(
         name="path",
@@ -222,6 +260,7 @@ URL = (
 HTTP = (
     *CONNECTION,
     *timing("1", "3"),
+    deadline("HTTP_GET: twice connect_timeout and one delay_loop; SSL_GET: each step has its time"),
     Word(
         name="nb_get_retry",
         arguments=Integer(0, UINT, "COUNT", strict=False),
@@ -349,7 +388,7 @@ MISC_CHECK = Block(
     ),
 )
 
-SMTP_OPTIONS = CONNECTION + timing("1", "1")
+SMTP_OPTIONS = (*CONNECTION, *timing("1", "1"), deadline("none: each line has connect_timeout"))
 SMTP_CHECK = Block(
     path="SMTP_CHECK",
     words=(

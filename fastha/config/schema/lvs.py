@@ -1,6 +1,8 @@
 """virtual_server, real_server and virtual_server_group."""
 
 from fastha.config.arguments import NO_LIMIT, UINT, Bool, Choice, Custom, Decimal, Integer, Text, one_of
+from fastha.config.schema import services
+from fastha.config.schema.checkers import steady
 from fastha.config.schema.entry import Block, Reload, Repeat, Status, Word
 from fastha.config.schema.servers import damping, granularity, method, server, virtual_address
 from fastha.config.script import Script
@@ -50,6 +52,7 @@ def inherited(above: str) -> tuple[Word, ...]:
             effect="Time from one check to the next.",
             example="delay_loop 6",
         ),
+        *steady(above),
     )
 
 
@@ -464,6 +467,7 @@ REAL_SERVER = Block(
                 ),
             )
         ),
+        *services.WORDS,
     ),
 )
 

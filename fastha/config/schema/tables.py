@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fastha.config.schema import checkers, global_defs, lines, lvs, routes, syntax, tracking, vrrp
+from fastha.config.schema import checkers, global_defs, lines, lvs, routes, services, syntax, tracking, vrrp
 from fastha.config.schema.entry import Block, Word
 
 ROOT = Block(
@@ -24,6 +24,7 @@ BLOCKS: dict[str, Block] = {
         *tracking.BLOCKS,
         *lvs.BLOCKS,
         *checkers.BLOCKS,
+        *services.BLOCKS,
         *lines.BLOCKS,
         *routes.BLOCKS,
         *syntax.BLOCKS,

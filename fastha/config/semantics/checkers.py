@@ -9,6 +9,7 @@ from typing import Any
 
 from fastha.config.semantics.context import Context
 from fastha.config.semantics.scripts import Scripts
+from fastha.config.semantics.services import service_check
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.tree import Node
 from fastha.model.net import Address
@@ -23,6 +24,7 @@ from fastha.model.plan import (
     MiscCheck,
     PingCheck,
     Regex,
+    Service,
     SmtpCheck,
     TcpCheck,
     UdpCheck,
@@ -45,6 +47,7 @@ FIELDS = {
     "PING_CHECK": "ping",
     "MISC_CHECK": "misc",
     "FILE_CHECK": "file",
+    **{f"{service}_CHECK": "service" for service in Service},
 }
 """The field of Checkers that each kind goes to."""
 
@@ -101,7 +104,9 @@ class CheckerReader:
                 return (DnsCheck(connection=connection, type=kind, name=asked, **timing),)
             case "PING_CHECK":
                 return (PingCheck(connection=connection, **self._timing(node, rs, vs, 1, S)),)
-        return (TcpCheck(connection=connection, **self._timing(node, rs, vs, 1, S)),)
+            case "TCP_CHECK":
+                return (TcpCheck(connection=connection, **self._timing(node, rs, vs, 1, S)),)
+        return service_check(self.ctx, node, connection, self._timing(node, rs, vs, 1, S), name)
 
     def _timing(self, node: Node, rs: Node, vs: Node, retry: int, retry_delay: Ns | None) -> dict[str, Any]:
         """The fields of CheckerTiming; `retry_delay` None: as delay_loop."""
@@ -121,6 +126,9 @@ class CheckerReader:
             "log_all_failures": own["log_all_failures"][0] or self.log_all
             if "log_all_failures" in own
             else self.log_all,
+            "rise": inherited("rise", 1),
+            "jitter": min(inherited("jitter", 0), delay_loop // 2),
+            "deadline": node.get("deadline", 0),
         }
 
     def _connection(
@@ -304,7 +312,7 @@ class CheckerReader:
             self._undefined(node, "track_file", name)
             return ()
         weight, reverse = node.get("weight", (known.weight, None))
-        timing = self._timing(node, rs, vs, 0, S)
+        timing = self._timing(node, rs, vs, 0, S) | {"rise": 1, "jitter": 0}  # nothing runs here
         return (
             FileCheck(
                 track_file=written, weight=weight, reverse=known.reverse if reverse is None else reverse, **timing

@@ -1,6 +1,6 @@
 """The checker's part of the Snapshot."""
 
-from fastha.checks.recipes import LastProbe, Verdict
+from fastha.checks.recipes import LastProbe, Report, Verdict
 from fastha.model.snapshot import RealServerSnapshot, VirtualServerSnapshot
 from fastha.model.table import Destination, Entry, Service
 from fastha.model.units import S
@@ -70,7 +70,7 @@ def test_scripts_and_suspended_checks() -> None:
     (check,) = servers(lab)[0].checkers
     assert check.result == "suspended; before: not run yet"
     target = next(iter(lab.director.core)).target
-    lab.director.core.seen(target, 0, 55.0, 7, 0)
+    lab.director.core.seen(Report(target, 0, Verdict.SUCCESS, 0, 0, 0, 0), 55.0, 7, 0)
     (check,) = servers(lab)[0].checkers
     assert (check.target, check.result, check.last_wall, check.lateness) == (
         "/bin/check",
