@@ -1,4 +1,4 @@
-"""`fastha completion SHELL`: completion for bash and zsh, made from the options and the keyword tables."""
+"""`fastha completion SHELL`: completion for bash, zsh and fish, made from the options and the keyword tables."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from fastha.cli.dump import options_parser
 from fastha.cli.options import COMMANDS, Parser, daemon_parser
 from fastha.config.schema.tables import entries
 
+SHELLS: Final = ("bash", "fish", "zsh")
 FILES: Final = ("FILE", "LOG")
 DIRECTORIES: Final = ("DIR",)
 BASH = """\
@@ -23,7 +24,7 @@ _fastha() {{
     case $command in
         explain) mapfile -t COMPREPLY < <(compgen -W "{keywords}" -- "$word"); return ;;
         dump) mapfile -t COMPREPLY < <(compgen -W "{dump}" -- "$word"); return ;;
-        completion) mapfile -t COMPREPLY < <(compgen -W "bash zsh" -- "$word"); return ;;
+        completion) mapfile -t COMPREPLY < <(compgen -W "{shells}" -- "$word"); return ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "{options}" -- "$word")
@@ -47,8 +48,8 @@ _fastha() {{
     keywords=({keywords})
     case ${{words[2]}} in
         explain) _values keyword $keywords ;;
-        dump) _arguments {dump} ;;
-        completion) _values shell bash zsh ;;
+        dump) shift words; (( CURRENT-- )); _arguments {dump} ;;
+        completion) _values shell {shells} ;;
         *) if (( CURRENT == 2 )) && [[ ${{words[2]}} != -* ]]; then _describe command commands
            else _arguments $options; fi ;;
     esac
@@ -63,8 +64,8 @@ def main(words: Sequence[str]) -> int:
         prog="fastha completion",
         description='Completion for a shell: eval "$(fastha completion bash)", or put it where the shell looks.',
     )
-    parser.add_argument("shell", choices=["bash", "zsh"])
-    print(bash() if parser.parse_args(words).shell == "bash" else zsh(), end="")
+    parser.add_argument("shell", choices=SHELLS)
+    print({"bash": bash, "fish": fish, "zsh": zsh}[parser.parse_args(words).shell](), end="")
     return 0
 
 
@@ -79,6 +80,7 @@ def bash() -> str:
         dump=" ".join(name for action in dump_actions for name in action.option_strings),
         options=" ".join(name for action in actions for name in action.option_strings),
         commands=" ".join(COMMANDS),
+        shells=" ".join(SHELLS),
     )
 
 
@@ -96,12 +98,12 @@ def zsh() -> str:
         ),
         keywords=" ".join(_single(word) for word in keywords()),
         dump=" ".join(line for action in _options(options_parser()) for line in _zsh_option(action)),
+        shells=" ".join(SHELLS),
     )
 
 
 def _zsh_option(action: argparse.Action) -> list[str]:
-    text = (action.help or "").replace("%(default)s", str(action.default)).replace("[", "(").replace("]", ")")
-    text = text.replace(":", ";")
+    text = _help(action).replace("[", "(").replace("]", ")").replace(":", ";")
     after = ""
     if action.choices:
         after = f":value:({' '.join(map(str, action.choices))})"
@@ -112,6 +114,39 @@ def _zsh_option(action: argparse.Action) -> list[str]:
     elif action.nargs != 0:
         after = f":{str(action.metavar).lower()}:"
     return [_single(f"{name}[{text}]{after}") for name in action.option_strings]
+
+
+def fish() -> str:
+    """For fish."""
+    none = "not __fish_seen_subcommand_from " + " ".join(COMMANDS)
+    lines = ["# fish completion of fastha. Made by `fastha completion fish`.", "complete -c fastha -f"]
+    lines += [f"complete -c fastha -n {_single(none)} -a {name} -d {_single(text)}" for name, text in COMMANDS.items()]
+    for command, choices in (("explain", keywords()), ("completion", SHELLS)):
+        seen = _single(f"__fish_seen_subcommand_from {command}")
+        lines.append(f"complete -c fastha -n {seen} -a {_single(' '.join(choices))}")
+    lines += [_fish_option(action, none) for action in _options(daemon_parser("fastha"))]
+    lines += [_fish_option(action, "__fish_seen_subcommand_from dump") for action in _options(options_parser())]
+    return "\n".join(lines) + "\n"
+
+
+def _fish_option(action: argparse.Action, condition: str) -> str:
+    words = ["complete -c fastha -n", _single(condition)]
+    for name in action.option_strings:
+        words += ["-l", name[2:]] if name.startswith("--") else ["-s", name[1:]]
+    if action.choices:
+        words += ["-x", "-a", _single(" ".join(map(str, action.choices)))]
+    elif action.metavar in FILES:
+        words.append("-rF" if action.nargs is None else "-F")
+    elif action.metavar in DIRECTORIES:
+        words += ["-x", "-a", "'(__fish_complete_directories)'"]
+    elif action.nargs is None:
+        words.append("-x")
+    words += ["-d", _single(_help(action))]
+    return " ".join(words)
+
+
+def _help(action: argparse.Action) -> str:
+    return (action.help or "").replace("%(default)s", str(action.default))
 
 
 def _single(text: str) -> str:

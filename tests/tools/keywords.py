@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastha.cli.completion import bash, zsh
+from fastha.cli.completion import bash, fish, zsh
 from fastha.config.explain import markdown
 from fastha.config.jsonschema import render
 from tests.tools import status_schema
@@ -18,6 +18,7 @@ def products() -> dict[str, bytes]:
         "status-schema.json": status_schema.render(),
         "completion/fastha.bash": bash().encode(),
         "completion/_fastha": zsh().encode(),
+        "completion/fastha.fish": fish().encode(),
     }
 
 
