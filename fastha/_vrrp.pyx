@@ -9,13 +9,18 @@ and reports what no order covers. Three rules make it safe to leave alone:
   it reaches datagrams younger than the turn, so a flood cannot hold it.
 * Nobody speaks on a dead man's behalf. Adverts leave only while the core renews the lease. Those that are signed (AH,
   auth_hmac) are signed when they leave, with libcrypto, for each has a sequence of its own.
-* One event of an instance is with the core at a time. What arrives meanwhile waits behind it, in order, and is judged
-  by the order that is in force once the core has settled the event; deadlines wait too. So no advert is lost, and none
+* One event of an instance is with the core at a time. What arrives meanwhile waits behind it, in order (the latest
+  eight), and is judged by the order that is in force once the core has settled the event; deadlines wait too. So none
   is judged by an order that the core is about to take back.
 
-Between the threads a ring of commands goes down (blocks are made by Python and freed by the engine) and a ring of small
-event records goes up; each ring has one writer, one reader and an eventfd. The ring up cannot overflow: an instance has
-at most one event to settle, one lost lease and one send error outstanding.
+What costs is to wake up, not the advert: the second advert of a phase is due at a whole millisecond, so those of many
+instances leave in one turn, those of one socket in one system call; and while many adverts arrive the thread reads them
+every 2 ms at most, unless a deadline or a command is first (`_c/advert_loop.pxd`).
+
+Between the threads a ring of commands goes down (blocks are made by Python and freed by the engine; `hold` and `go`
+make one wake-up of many) and a ring of small event records goes up; each ring has one writer, one reader and an
+eventfd. The ring up cannot overflow: an instance has at most one event to settle, one lost lease and one send error
+outstanding.
 
 `AdvertEngine(virtual=True)` has no thread, no clock and no sockets: `step(now, heard)` makes one turn. Tests hold it
 against its Python twin, `vrrp/engine.py`.
@@ -30,26 +35,24 @@ from fastha.vrrp.orders import SendFailed
 
 cimport cython
 from advert cimport (
-    AH_SIZE, after, binding_t, command_t, count, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t,
-    instance_t, order_t, packets_of, packet_t, peers_of, socket_t, BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE,
-    COMMAND_FRAMES, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND, COMMAND_SETTLE, COMMAND_STOP, COMMAND_UNBIND,
-    COMMAND_UNLISTEN, COMMANDS, COMMANDS_A_TURN, CONTROL_SIZE, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE,
-    EVENT_OVERSLEPT, HEAD_SIZE, HEARTBEAT, KEY_SIZE, LATENESS_BOUNDS, PROTOCOL, RECEIVE_FAILED, RECEIVE_SIZE,
-    SHORTEST, SHORTEST_INTERVAL, TIMER_DATA, TURNS, WAKE_DATA
+    AH_SIZE, after, binding_t, command_t, datagram_t, engine_t, event_t, expected_of, frames_t, frame_t, instance_t,
+    order_t, packets_of, packet_t, peers_of, room_t, socket_t, BATCH, BOUNDS, COMMAND_BIND, COMMAND_CLOSE,
+    COMMAND_FRAMES, COMMAND_GROW, COMMAND_LISTEN, COMMAND_ORDER, COMMAND_SEND, COMMAND_SETTLE, COMMAND_STOP,
+    COMMAND_UNBIND, COMMAND_UNLISTEN, COMMANDS, CONTROL_SIZE, EVENT_ADVERT, EVENT_DOWN, EVENT_LATE, EVENT_LEASE,
+    EVENT_OVERSLEPT, HEAD_SIZE, KEY_SIZE, LATENESS_BOUNDS, PROTOCOL, RECEIVE_SIZE, SHORTEST
 )
-from advert_io cimport dissect, flush, send_frames, send_packets
-from advert_rules cimport fire, forget, hear, overflowed, resume, take_binding, take_order, was_away
+from advert_loop cimport drop_socket, run, take_commands
+from advert_room cimport close_room, make_room, move_in
+from advert_rules cimport fire, hear, overflowed, was_away
 from atomic cimport fh_load, fh_load_u, fh_store, fh_store_u
-from heap cimport heap_close, heap_open, heap_t
-from libc.errno cimport EAGAIN, EINTR, errno
+from heap cimport heap_close, heap_t
+from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from linux_net cimport (
-    AF_INET, AF_INET6, CLOCK_MONOTONIC, CLOCK_REALTIME, EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, EPOLL_CTL_ADD,
-    EPOLL_CTL_DEL, EPOLLIN, MSG_DONTWAIT, SIG_SETMASK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME, epoll_create1,
-    epoll_ctl, epoll_event, epoll_wait, eventfd, eventfd_read, eventfd_write, itimerspec, nanoseconds,
-    pthread_sigmask, recvmmsg, sigfillset, sigset_t, sockaddr_in6, timerfd_create, timerfd_settime
+    AF_INET, AF_INET6, EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, PR_SET_TIMERSLACK, SIG_SETMASK, epoll_create1,
+    eventfd, eventfd_read, eventfd_write, prctl, pthread_sigmask, sigfillset, sigset_t
 )
 from posix.unistd cimport close, usleep
 
@@ -59,183 +62,11 @@ COUNTER_NAMES = (
     "frames_failed", "turns", "no_memory", "overslept",
 )
 
+cdef enum:
+    MOST_INSTANCES = 65536
+    HELD = 64  # commands that wait for `go` at most
+    PATIENCE = 2000  # times 0.1 ms: how long the engine may take for its commands
 
-cdef void drain(engine_t *e, socket_t *s) noexcept nogil:
-    """Read until the queue is empty, or what it holds is younger than this turn."""
-    cdef int got, i, problem
-    cdef int64_t now, wall
-    cdef datagram_t heard
-    cdef bint young = False
-    while not young:
-        for i in range(BATCH):
-            e.messages[i].msg_hdr.msg_namelen = sizeof(sockaddr_in6)
-            e.messages[i].msg_hdr.msg_controllen = CONTROL_SIZE
-        now = nanoseconds(CLOCK_MONOTONIC)
-        got = recvmmsg(s.fd, e.messages, BATCH, MSG_DONTWAIT, NULL)
-        problem = errno
-        if got < 0:
-            if problem == EINTR:
-                continue
-            if problem != EAGAIN:
-                count(e, RECEIVE_FAILED)
-            break
-        wall = nanoseconds(CLOCK_REALTIME)
-        for i in range(got):
-            if dissect(e, s, &e.messages[i], nanoseconds(CLOCK_MONOTONIC), wall, &heard):
-                if s.drops != s.drops_judged:
-                    overflowed(e, s)
-                hear(e, s, &heard)
-                young = heard.at >= e.turn
-        if got < BATCH:
-            break
-    s.drained = True
-    if not young:
-        s.drained_at = now
-
-# ------------------------------------------------------------------------------------------------------------ commands
-
-cdef void take_socket(engine_t *e, int32_t slot, socket_t *s) noexcept nogil:
-    cdef epoll_event event
-    s.drained_at = e.turn
-    e.sockets[slot] = s
-    if slot >= e.sockets_used:
-        e.sockets_used = slot + 1
-    if not e.virtual:
-        event.events = <uint32_t> EPOLLIN
-        event.data.u32 = <uint32_t> slot
-        if epoll_ctl(e.epoll, EPOLL_CTL_ADD, s.fd, &event) < 0:
-            count(e, RECEIVE_FAILED)
-
-
-cdef void drop_socket(engine_t *e, int32_t slot) noexcept nogil:
-    cdef socket_t *s = e.sockets[slot]
-    if s == NULL:
-        return
-    e.sockets[slot] = NULL
-    if not e.virtual:
-        epoll_ctl(e.epoll, EPOLL_CTL_DEL, s.fd, NULL)
-        close(s.fd)
-    free(s)
-
-
-cdef void settle(engine_t *e, uint64_t number) noexcept nogil:
-    """The core has handled every event up to `number`, and its orders are in force."""
-    cdef int32_t instance
-    e.settled = number
-    while e.pending_count:
-        instance = e.pending[e.pending_head]
-        if e.instances[instance].unsettled > number:
-            break
-        e.pending_head = (e.pending_head + 1) % <uint32_t> e.capacity
-        e.pending_count -= 1
-        resume(e, instance)
-
-
-cdef void obey(engine_t *e, command_t *command) noexcept nogil:
-    if command.kind == COMMAND_ORDER:
-        take_order(e, command.index, <order_t *> command.block)
-    elif command.kind == COMMAND_SEND:
-        send_packets(e, command.index, <order_t *> command.block)
-        flush(e)
-        free(command.block)
-    elif command.kind == COMMAND_FRAMES:
-        if e.frames == NULL:
-            e.frames = <frames_t *> command.block
-        else:
-            e.frames_last.next = <frames_t *> command.block
-        e.frames_last = <frames_t *> command.block
-    elif command.kind == COMMAND_BIND:
-        take_binding(e, command.index, <binding_t *> command.block)
-    elif command.kind == COMMAND_UNBIND:
-        forget(e, command.index)
-    elif command.kind == COMMAND_LISTEN:
-        take_socket(e, command.index, <socket_t *> command.block)
-    elif command.kind == COMMAND_UNLISTEN:
-        drop_socket(e, command.index)
-    elif command.kind == COMMAND_CLOSE:
-        close(<int> command.number)
-    elif command.kind == COMMAND_SETTLE:
-        settle(e, <uint64_t> command.number)
-    elif command.kind == COMMAND_STOP:
-        e.stopping = True
-
-
-cdef bint take_commands(engine_t *e, uint32_t budget) noexcept nogil:
-    """Obey what has come down; True when some is left for the next turn."""
-    cdef uint64_t tail = e.commands_tail
-    cdef uint64_t head = fh_load_u(&e.commands_head)
-    while tail != head and budget:
-        obey(e, &e.commands[tail & (COMMANDS - 1)])
-        tail += 1
-        budget -= 1
-        fh_store_u(&e.commands_tail, tail)
-    return tail != head
-
-# ---------------------------------------------------------------------------------------------------------- the thread
-
-cdef void arm(engine_t *e, int64_t now) noexcept nogil:
-    """Set the timer to the next deadline, a heartbeat from now at the latest."""
-    cdef int64_t wanted = now + HEARTBEAT
-    cdef itimerspec when
-    if e.heap.count and e.heap.keys[e.heap.items[0]] < wanted:
-        wanted = e.heap.keys[e.heap.items[0]]
-    if wanted == e.armed:
-        return
-    e.armed = wanted
-    memset(&when, 0, sizeof(itimerspec))
-    when.it_value.tv_sec = wanted // 1_000_000_000
-    when.it_value.tv_nsec = <long> (wanted % 1_000_000_000)
-    timerfd_settime(e.timer, TFD_TIMER_ABSTIME, &when, NULL)
-
-
-cdef void drain_ready(engine_t *e, epoll_event *ready, int most, int got) noexcept nogil:
-    """Drain every socket that is readable; `ready` holds the first `got` events of the wait."""
-    cdef int i
-    cdef int32_t slot
-    while True:
-        for i in range(got):
-            if ready[i].data.u32 == TIMER_DATA:
-                e.armed = 0  # it will be set again, which takes back that it has run out: no need to read it
-            elif ready[i].data.u32 != WAKE_DATA:
-                slot = <int32_t> ready[i].data.u32
-                if e.sockets[slot] != NULL and not e.sockets[slot].drained:
-                    drain(e, e.sockets[slot])
-        if got < most:
-            return
-        got = epoll_wait(e.epoll, ready, most, 0)
-
-
-cdef void run(engine_t *e) noexcept nogil:
-    """The engine's life."""
-    cdef epoll_event[BATCH] ready
-    cdef uint64_t number
-    cdef int got
-    cdef int32_t i
-    cdef int64_t wanted
-    cdef bint more = False
-    arm(e, nanoseconds(CLOCK_MONOTONIC))
-    while not e.stopping:
-        wanted = e.armed
-        got = epoll_wait(e.epoll, ready, BATCH, 0 if more else -1)
-        e.turn = nanoseconds(CLOCK_MONOTONIC)
-        e.told = False
-        count(e, TURNS)
-        for i in range(e.sockets_used):
-            if e.sockets[i] != NULL:
-                e.sockets[i].drained = False
-        for i in range(got):
-            if ready[i].data.u32 == WAKE_DATA:  # before the commands are looked at, or a later one may lie unseen
-                eventfd_read(e.wake, &number)
-        more = take_commands(e, COMMANDS_A_TURN)
-        drain_ready(e, ready, BATCH, got)
-        if wanted > 0 and e.turn - wanted > SHORTEST_INTERVAL:
-            was_away(e, e.turn - wanted)
-        fire(e)
-        send_frames(e)
-        if e.told:
-            eventfd_write(e.news, 1)
-        more = more or e.frames != NULL
-        arm(e, e.turn)
 
 # ------------------------------------------------------------------------------------------------------------ border
 
@@ -282,6 +113,7 @@ cdef order_t *make_order(object order, tuple datagrams) except NULL:
             block.shifted = 1 if order.shift is not None else 0
             block.shift = order.shift or 0
             block.first = order.first
+            block.second = order.second
             block.deadline = order.deadline
             block.restart = order.restart
             block.grace = order.grace
@@ -316,7 +148,8 @@ cdef order_t *make_order(object order, tuple datagrams) except NULL:
 cdef class AdvertEngine:
     """The engine as Python sees it. All methods belong to one thread of Python, the core loop's.
 
-    Descriptors given to it are its own from then on. `instances` bounds the instance numbers (0 .. instances-1).
+    Descriptors given to it are its own from then on. `instances` bounds the instance numbers (0 .. instances-1) until
+    `grow`.
     """
 
     cdef engine_t *engine
@@ -324,35 +157,26 @@ cdef class AdvertEngine:
     cdef object thread_id
     cdef uint64_t taken  # number of the last event that `events` returned
     cdef list free_slots
+    cdef bint holding
+    cdef uint64_t woken  # the command that the engine was woken for last
 
     def __cinit__(self, int instances=4096, *, bint virtual=False):
         cdef engine_t *e
+        cdef room_t *room
         cdef int32_t i
-        cdef uint32_t size = 64
-        cdef epoll_event event
-        if not 0 < instances <= 65536:
+        if not 0 < instances <= MOST_INSTANCES:
             raise ValueError(f"{instances} instances")
-        while size < <uint32_t> instances * 4:
-            size *= 2
         e = self.engine = <engine_t *> calloc(1, sizeof(engine_t))
         if e == NULL:
             raise MemoryError
-        e.epoll = e.timer = e.wake = e.news = -1
+        e.epoll = e.wake = e.news = -1
         e.virtual = virtual
-        e.capacity = instances
-        e.events_size = size
-        e.instances = <instance_t *> calloc(<size_t> instances, sizeof(instance_t))
-        e.sockets = <socket_t **> calloc(<size_t> instances, sizeof(socket_t *))
-        e.pending = <int32_t *> calloc(<size_t> instances, sizeof(int32_t))
+        room = make_room(instances)
         e.commands = <command_t *> calloc(COMMANDS, sizeof(command_t))
-        e.events = <event_t *> calloc(size, sizeof(event_t))
-        if (
-            heap_open(&e.heap, instances) < 0 or e.instances == NULL or e.sockets == NULL or e.pending == NULL
-            or e.commands == NULL or e.events == NULL
-        ):
+        if room == NULL or e.commands == NULL:
+            close_room(room)
             raise MemoryError
-        for i in range(instances):
-            e.instances[i].next_same = -1
+        move_in(e, room)
         for i in range(BATCH):
             e.messages[i].msg_hdr.msg_name = &e.names[i]
             e.messages[i].msg_hdr.msg_iov = &e.vectors[i]
@@ -364,18 +188,10 @@ cdef class AdvertEngine:
         if virtual:
             return
         e.epoll = epoll_create1(EPOLL_CLOEXEC)
-        e.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
         e.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         e.news = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
-        if min(e.epoll, e.timer, e.wake, e.news) < 0:
+        if min(e.epoll, e.wake, e.news) < 0:
             raise OSError(errno, "descriptors for the advert engine")
-        event.events = <uint32_t> EPOLLIN
-        event.data.u32 = WAKE_DATA
-        if epoll_ctl(e.epoll, EPOLL_CTL_ADD, e.wake, &event) < 0:
-            raise OSError(errno, "epoll")
-        event.data.u32 = TIMER_DATA
-        if epoll_ctl(e.epoll, EPOLL_CTL_ADD, e.timer, &event) < 0:
-            raise OSError(errno, "epoll")
 
     def __dealloc__(self):
         cdef engine_t *e = self.engine
@@ -405,7 +221,7 @@ cdef class AdvertEngine:
             block = e.frames
             e.frames = block.next
             free(block)
-        for fd in (e.epoll, e.timer, e.wake, e.news):
+        for fd in (e.epoll, e.wake, e.news):
             if fd >= 0:
                 close(fd)
         heap_close(&e.heap)
@@ -430,6 +246,7 @@ cdef class AdvertEngine:
     def _run(self, begun):
         cdef engine_t *e = self.engine
         cdef sigset_t all_signals
+        prctl(PR_SET_TIMERSLACK, 1)  # ns; it counts where real time is refused
         sigfillset(&all_signals)
         pthread_sigmask(SIG_SETMASK, &all_signals, NULL)
         self.thread_id = threading.get_native_id()
@@ -442,6 +259,7 @@ cdef class AdvertEngine:
         if self.thread is None:
             return True
         self._push(COMMAND_STOP, 0, 0, NULL)
+        self.go()
         self.thread.join(timeout)
         return not self.thread.is_alive()
 
@@ -460,23 +278,71 @@ cdef class AdvertEngine:
         cdef engine_t *e = self.engine
         cdef uint64_t head = e.commands_head
         cdef command_t *command
-        cdef int patience = 2000
-        while head - fh_load_u(&e.commands_tail) >= COMMANDS:
-            patience -= 1
-            if patience == 0 or e.virtual or self.thread is None:
+        if head - fh_load_u(&e.commands_tail) >= COMMANDS:
+            try:
+                self._wait(head - COMMANDS + 1)
+            except BaseException:
                 free(block)
-                raise TimeoutError("the advert engine does not take commands")
-            with nogil:
-                usleep(100)
+                raise
         command = &e.commands[head & (COMMANDS - 1)]
         command.kind = kind
         command.index = index
         command.number = number
         command.block = block
         fh_store_u(&e.commands_head, head + 1)
-        if not e.virtual and eventfd_write(e.wake, 1) < 0 and errno != EAGAIN:
+        if not self.holding or head + 1 - self.woken >= HELD:
+            self._wake()
+        return 0
+
+    cdef int _wake(self) except -1:
+        """Tell the engine that there are commands."""
+        self.woken = self.engine.commands_head
+        if not self.engine.virtual and eventfd_write(self.engine.wake, 1) < 0 and errno != EAGAIN:
             raise OSError(errno, "eventfd")
         return 0
+
+    cdef int _wait(self, uint64_t number) except -1:
+        """Until the engine has taken so many commands."""
+        cdef engine_t *e = self.engine
+        cdef int patience = PATIENCE
+        self._wake()
+        while <int64_t> (number - fh_load_u(&e.commands_tail)) > 0:
+            patience -= 1
+            if patience == 0 or e.virtual or self.thread is None:
+                raise TimeoutError("the advert engine does not take commands")
+            with nogil:
+                usleep(100)
+        return 0
+
+    def hold(self):
+        """Commands are not worth a wake-up each: from now on they wait for `go`, in portions of 64 at most."""
+        self.holding = True
+
+    def go(self):
+        """What was held is to be done; and from now on every command at once."""
+        self.holding = False
+        if self.engine.commands_head != self.woken:
+            self._wake()
+
+    def grow(self, int instances):
+        """Have room for instance numbers up to `instances` - 1, never for fewer than before. Returns when the engine
+        has moved, which takes some microseconds."""
+        cdef engine_t *e = self.engine
+        cdef room_t *room
+        cdef int had = e.capacity
+        if instances <= had:
+            return
+        if instances > MOST_INSTANCES:
+            raise ValueError(f"{instances} instances")
+        room = make_room(instances)
+        if room == NULL:
+            raise MemoryError
+        if self.thread is None:
+            move_in(e, room)
+        else:
+            self._push(COMMAND_GROW, 0, 0, room)
+            self._wait(e.commands_head)
+        self.free_slots = [*range(instances - 1, had - 1, -1), *self.free_slots]
 
     cdef int _check(self, instance) except -1:
         if not 0 <= instance < self.engine.capacity:

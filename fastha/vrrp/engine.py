@@ -21,7 +21,7 @@ from fastha.wire import ah, trailer
 LEASE: Ns = S
 """A core that does not renew for this long, or three intervals if that is longer, is believed dead."""
 WAITING = 8
-"""Adverts of one instance that wait behind an event the core has not settled; more are counted and lost."""
+"""Adverts of one instance that wait behind an event the core has not settled; of more the oldest are lost, counted."""
 SHORTEST = 8
 
 EngineEvent = AdvertReceived | MasterDown | LeaseLost | Overslept | EngineLate
@@ -50,6 +50,8 @@ class Standing:
     order: Order | None = None
     due: Ns = 0
     """LISTEN: the deadline; SPEAK: the next advert."""
+    second: Ns = 0
+    """SPEAK: the one after the first; 0: that has left."""
     fired: bool = False
     silent: bool = False
     """The lease was lost under this order, or it overslept."""
@@ -205,7 +207,9 @@ class ModelEngine:
         one = self._standing.setdefault(order.instance, Standing())
         if order.shift is not None and order.mode == one.mode:
             one.due = self._turn if one.fired else one.due + order.shift
+            one.second = 0
         else:
+            one.second = order.second
             one.due = order.first if order.mode is Mode.SPEAK else order.deadline
         if order.mode is Mode.SPEAK:
             one.due = max(one.due, self._turn)  # not late: it was asked for just now
@@ -278,10 +282,11 @@ class ModelEngine:
         if not one.unsettled:
             if not self._boring(one, advert):
                 self._report(instance, advert)
-        elif len(one.waiting) == WAITING:
-            self._count("waiting_lost")
         else:
             self._count("waited")
+            if len(one.waiting) == WAITING:  # the latest word of a router counts, not its first
+                self._count("waiting_lost")
+                one.waiting.popleft()
             one.waiting.append(advert)
 
     def _whose(self, slot: int, advert: AdvertReceived) -> int | None:
@@ -376,6 +381,10 @@ class ModelEngine:
             self._fall_silent(instance, one, LeaseLost)
             return
         self._send(instance, order.datagrams)
+        second, one.second = one.second, 0
+        if second > self._turn:
+            one.due = second
+            return
         missed = (self._turn - one.due) // order.interval
         if missed:
             self._count("missed", missed)

@@ -12,7 +12,7 @@ from fastha.vrrp.fsm import TRANSITIONS, Input, State, Step
 from fastha.vrrp.guards import AhGuard, guard_of, seal_of
 from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
 from fastha.vrrp.priority import OWNER, Assessment, Tracks, assess
-from fastha.vrrp.timers import master_down_interval, skew_time
+from fastha.vrrp.timers import master_down_interval, second_advert, skew_time
 from fastha.vrrp.validate import AUTH_FIELD, COUNTERS, MIB_COUNTERS, View
 from fastha.wire import vrrp as wire
 
@@ -239,6 +239,7 @@ class Instance:
                 datagrams=self.datagrams(),
                 interval=self.plan.adver_int,
                 first=now,
+                second=second_advert(now, self.plan.adver_int),
                 patience=self.patience,
                 sequence=self.ah_sequence,
             )

@@ -3,8 +3,8 @@
 The engine (`fastha._vrrp`, or its twin `vrrp.engine` in simulations) owns the two timers of the protocol, because it is
 the engine that knows when an advert left or arrived. The core owns every decision:
 
-* SPEAK: send `datagrams` at `first`, then every `interval`. Only while the lease runs (`renew`), so that a core that
-  hangs does not keep saying "I am MASTER".
+* SPEAK: send `datagrams` at `first`, then at `second`, then every `interval`. Only while the lease runs (`renew`), so
+  that a core that hangs does not keep saying "I am MASTER".
 * LISTEN: when `expected` arrives again from `expected_source` with `expected_ttl`, byte for byte, count it and move the
   deadline to arrival + `restart`; that is the boring case, and it costs no Python. Any other advert of the VRID goes up
   as `AdvertReceived`. When the deadline passes, sockets drained first, `MasterDown` goes up, once. An instance whose
@@ -52,13 +52,16 @@ class Order:
     shift: Ns | None = None
     """Not None, and the order in force has the same mode: its timer goes on, moved by this. (A changed priority moves
     the deadline, it does not start it again; in SPEAK, 0 keeps the phase.) A LISTEN timer that has run out
-    has run out under this order too: `MasterDown` goes up again. `first` and `deadline` count otherwise."""
+    has run out under this order too: `MasterDown` goes up again. `first`, `second` and `deadline` count otherwise."""
     # SPEAK
     datagrams: tuple[Datagram, ...] = ()
     interval: Ns = 0
     """LISTEN too: the master's interval. An engine that was away for longer than this may have missed adverts."""
     first: Ns = 0
     """Absolute; not later than now: at once."""
+    second: Ns = 0
+    """Absolute: the one after `first`; when that time has passed as `first` leaves, an interval later. (Whole
+    milliseconds let the engine wake once for the adverts of many instances.)"""
     patience: Ns = 0
     """An advert that is later than this is not sent, nor any after it: `Overslept` goes up, before anything that was
     heard meanwhile. 0: never."""

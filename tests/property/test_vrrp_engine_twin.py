@@ -54,6 +54,7 @@ class Do:
     grace: Ns = 0
     patience: Ns = 0
     sequence: int = 0
+    second: Ns = 0
 
 
 times = st.sampled_from([0, 1, 7 * MS, 100 * MS, 999 * MS, S, 1500 * MS, 3 * S, 4 * S])
@@ -72,6 +73,7 @@ orders = st.builds(
     grace=st.sampled_from([0, 1300 * MS]),
     patience=st.sampled_from([0, 0, 2 * S]),
     sequence=st.sampled_from([0, 0, 7, 3_000_000_000]),
+    second=st.sampled_from([0, 0, 3 * MS, 999 * MS]),
 )
 adverts = st.builds(
     Do,
@@ -85,7 +87,7 @@ adverts = st.builds(
 others = st.builds(
     Do,
     what=st.sampled_from(
-        ["step", "step", "settle", "settle", "renew", "renew", "send", "unbind", "bind", "deafen", "overflow", "away"]
+        [*["step", "settle", "renew"] * 2, "send", "unbind", "bind", "deafen", "overflow", "away", "grow"]
     ),
     instance=st.integers(0, INSTANCES - 1),
     advance=times,
@@ -142,6 +144,9 @@ def play(engine: AdvertEngine | ModelEngine, script: Sequence[Do]) -> list[objec
                 engine.bind(ENDPOINTS[do.instance], slots[do.instance // 2], -1, 1)
             case "deafen":
                 engine.bind(ENDPOINTS[do.instance], -1, -1, 1)
+            case "grow":
+                if isinstance(engine, AdvertEngine):  # the other has room for any number
+                    engine.grow(INSTANCES << do.instance)
             case what:
                 now += do.advance
                 away = do.relative if what == "away" else 0
@@ -183,6 +188,7 @@ def order(do: Do, generation: int, now: Ns) -> Order:
         datagrams=datagrams,
         interval=do.interval,
         first=now + do.relative,
+        second=now + do.second if do.second else 0,
         deadline=now + do.relative,
         restart=3 * do.interval,
         grace=do.grace,
@@ -207,11 +213,18 @@ SPEAK = Do("order", mode=Mode.SPEAK, patience=2 * S)
     [LISTEN, *[Do("hear", payload=PAYLOADS[2])] * 12, Do("step"), Do("settle"), Do("step"), Do("settle"), Do("step")]
 )
 @example([Do("order", mode=Mode.SPEAK), Do("step"), Do("step", advance=4 * S), Do("renew"), Do("settle")])
+@example([Do("order", mode=Mode.SPEAK, second=999 * MS), Do("step"), Do("step", advance=999 * MS), Do("step")])
+@example(
+    [
+        LISTEN, Do("hear", payload=PAYLOADS[2]), Do("step"), Do("hear", payload=PAYLOADS[1]), Do("grow", instance=3),
+        replace(LISTEN, instance=1), Do("settle"), Do("step"), Do("step", advance=4 * S), Do("settle"), Do("step"),
+    ]
+)  # fmt: skip
 @example([SPEAK, Do("step"), Do("hear", payload=PAYLOADS[1]), Do("step", advance=4 * S), Do("settle"), Do("step")])
 @example([SPEAK, Do("hear", payload=PAYLOADS[1]), Do("step"), Do("step", advance=4 * S), Do("settle"), Do("step")])
 @example([replace(SPEAK, instance=1), Do("step"), Do("send", instance=1), Do("renew"), Do("step", advance=1500 * MS)])
 def test_the_compiled_engine_and_its_twin_decide_alike(script: list[Do]) -> None:
-    assert play(AdvertEngine(8, virtual=True), script) == play(ModelEngine(), script)
+    assert play(AdvertEngine(INSTANCES, virtual=True), script) == play(ModelEngine(), script)
 
 
 MANY = 64

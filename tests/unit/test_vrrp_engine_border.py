@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ import pytest
 import fastha._vrrp
 from fastha._vrrp import AdvertEngine
 from fastha.model.net import Address
-from fastha.model.units import S
+from fastha.model.units import MS, S
 from fastha.vrrp.orders import Datagram, Endpoint, Mode, Order
+from tests.poll import until
 
 GROUP = Address("224.0.0.18")
 ENDPOINT = Endpoint(instance=0, interface="e", family=4, virtual_router_id=1, source=Address("10.0.0.1"), group=GROUP)
@@ -85,6 +88,57 @@ def test_sockets_end() -> None:
     engine.listen(-1, 6)
     with pytest.raises(ValueError, match="more sockets"):
         engine.listen(-1, 4)
+
+
+def test_there_is_room_for_more_when_asked_for() -> None:
+    engine = AdvertEngine(1, virtual=True)
+    slot = engine.listen(-1, 4)
+    engine.bind(ENDPOINT, slot, -1, 1)
+    engine.order(speak())
+    engine.renew(0)
+    engine.step(0)
+    engine.grow(300)
+    engine.grow(10)
+    engine.listen(-1, 6)
+    engine.bind(replace(ENDPOINT, instance=299, virtual_router_id=2), slot, -1, 1)
+    engine.order(speak(299))
+    assert sorted(instance for instance, _, _ in engine.step(S)) == [0, 299]
+    with pytest.raises(ValueError, match="of 300"):
+        engine.order(speak(300))
+    with pytest.raises(ValueError, match="instances"):
+        engine.grow(65537)
+
+
+def test_a_running_engine_grows() -> None:
+    engine = AdvertEngine(1)
+    engine.start()
+    try:
+        engine.grow(1000)
+        engine.bind(replace(ENDPOINT, instance=999), -1, -1, 1)
+        engine.renew(time.monotonic_ns())
+        engine.order(replace(speak(999), interval=10 * MS))
+        until(lambda: engine.counters(999)[0] > 1, "adverts of the new instance")
+    finally:
+        assert engine.stop()
+
+
+def test_held_commands_wake_the_engine_in_portions() -> None:
+    engine = AdvertEngine(4)
+    engine.start()
+    try:
+        until(lambda: engine.stats()["turns"] > 0, "the first turn")
+        before = engine.stats()["turns"]
+        engine.hold()
+        engine.bind(ENDPOINT, -1, -1, 1)
+        for _ in range(1000):
+            engine.send(0, (Datagram(GROUP, bytes(8)),))
+        engine.go()
+        until(lambda: engine.counters(0)[0] == 1000, "all that was held")
+        assert engine.stats()["turns"] - before < 100
+        engine.hold()
+        engine.settle()
+    finally:
+        assert engine.stop()
 
 
 def test_a_full_command_ring_is_told() -> None:

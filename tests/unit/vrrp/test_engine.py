@@ -136,10 +136,16 @@ class TestOneEventAtATime:
         engine.turn(9 * S)
         assert engine.events() == []
 
-    def test_the_queue_is_bounded(self) -> None:
+    def test_of_too_many_that_wait_the_oldest_are_lost(self) -> None:
         engine = Turns(replace(LISTEN, expected=b""))
-        engine.turn(S, *[advert(S)] * (WAITING + 3))
+        engine.turn(S, *[advert(S, HELLO + bytes([n])) for n in range(WAITING + 3)])
         assert engine.stats()["waiting_lost"] == 2
+        told = []
+        for _ in range(WAITING + 1):
+            told += [event.payload[-1] for event in engine.events() if isinstance(event, AdvertReceived)]
+            engine.settle()
+            engine.turn(S)
+        assert told == [0, *range(3, WAITING + 3)]
 
 
 class TestSpeak:
@@ -148,6 +154,19 @@ class TestSpeak:
         assert engine.turn(499 * MS) == []
         assert engine.turn(500 * MS) == [(0, GROUP, HELLO)]
         assert engine.deadline() == 1_500 * MS
+
+    def test_the_second_one_may_come_earlier(self) -> None:
+        engine = Turns(replace(SPEAK, first=500 * MS, second=1_400 * MS))
+        assert engine.turn(500 * MS) == [(0, GROUP, HELLO)]
+        assert engine.deadline() == 1_400 * MS
+        assert engine.turn(1_400 * MS) == [(0, GROUP, HELLO)]
+        assert engine.deadline() == 2_400 * MS
+
+    def test_a_second_that_has_passed_counts_for_nothing(self) -> None:
+        engine = Turns(replace(LISTEN))
+        engine.order(replace(SPEAK, generation=2, first=0, second=900 * MS))
+        assert engine.turn(S) == [(0, GROUP, HELLO)]
+        assert engine.deadline() == 2 * S
 
     def test_at_once_when_first_has_passed(self) -> None:
         engine = Turns(replace(LISTEN))

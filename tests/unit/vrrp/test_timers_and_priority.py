@@ -5,8 +5,16 @@ import pytest
 from fastha.model.plan import SyncGroup, Track
 from fastha.model.units import MS, US, S
 from fastha.vrrp.priority import Assessment, Seen, Tracks, assess, file_term, switch_term, tracks_of
-from fastha.vrrp.timers import Timers, master_down_interval, minimum_skew, skew_time
+from fastha.vrrp.timers import Timers, master_down_interval, minimum_skew, second_advert, skew_time
 from tests.unit.vrrp.bench import instance
+
+
+@pytest.mark.parametrize("first", [0, 5 * MS, 123_456_789, 999_999_999])
+@pytest.mark.parametrize("interval", [10 * MS, 100 * MS, S])
+def test_the_second_advert_is_due_at_a_whole_millisecond(first: int, interval: int) -> None:
+    second = second_advert(first, interval)
+    assert second % MS == 0
+    assert first + interval - MS < second <= first + interval
 
 
 @pytest.mark.parametrize(
