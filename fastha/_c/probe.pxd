@@ -132,6 +132,7 @@ cdef struct recipe_t:
     const char *request  # HTTP, UDP, DNS (with room for the id), SMTP's HELO, PING; else NULL
     int64_t timeout
     int64_t deadline
+    int64_t jitter
     expectation_t expected  # HTTP
     const uint8_t *reply  # UDP: what must come back, and which bits of it count
     const uint8_t *reply_mask

@@ -6,7 +6,7 @@
 from libc.errno cimport (
     ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ETIMEDOUT,
 )
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from http_reply cimport DIGEST_SIZE
@@ -55,10 +55,21 @@ cdef inline void limit_flight(engine_t *engine, int32_t index, flight_t *flight,
     wheel_arm(&engine.wheel, index, <uint64_t> ((when - engine.origin + TICK - 1) // TICK))
 
 
-cdef inline void next_interval(engine_t *engine, target_t *target) noexcept nogil:
+cdef inline int64_t moved(int32_t index, uint32_t runs, int64_t jitter) noexcept nogil:
+    """Within +-jitter, by dice that fall the same way for the same run of the same target (splitmix64)."""
+    cdef uint64_t x = (<uint64_t> index << 32 | runs) * <uint64_t> 0x9E3779B97F4A7C15
+    x = (x ^ x >> 30) * <uint64_t> 0xBF58476D1CE4E5B9
+    x = (x ^ x >> 27) * <uint64_t> 0x94D049BB133111EB
+    x ^= x >> 31
+    return <int64_t> (x % (2 * <uint64_t> jitter + 1)) - jitter
+
+
+cdef inline void next_interval(engine_t *engine, int32_t index, target_t *target) noexcept nogil:
     """The next start that is still to come; those that are not are missed."""
     cdef int64_t skipped
     target.due += target.interval
+    if target.recipe.jitter:
+        target.due += moved(index, engine.seen[index].runs, target.recipe.jitter)
     if target.due <= engine.now:
         skipped = (engine.now - target.due) // target.interval + 1
         engine.missed += <uint64_t> skipped
@@ -135,7 +146,7 @@ cdef inline void conclude(engine_t *engine, int32_t which, verdict_t verdict, in
     if target.interval == 0 or (verdict == SUCCESS) != target.expect_success:
         hand_up(engine, index, target)
     else:
-        next_interval(engine, target)
+        next_interval(engine, index, target)
         wait_until(engine, index, target, target.due)
 
 

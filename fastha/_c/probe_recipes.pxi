@@ -206,6 +206,8 @@ cdef class _CompiledRecipe:
         cdef bytes request = recipe.request
         if not 0 < recipe.timeout < FOREVER or not 0 <= recipe.deadline < FOREVER:
             raise ValueError(f"timeout {recipe.timeout} or deadline {recipe.deadline} is out of range")
+        if not 0 <= recipe.jitter < FOREVER // 4:
+            raise ValueError(f"jitter {recipe.jitter} is out of range")
         if recipe.digest is not None and len(recipe.digest) != DIGEST_SIZE:
             raise ValueError(f"a digest has {DIGEST_SIZE} octets, not {len(recipe.digest)}")
         if recipe.digest is not None and not md5_works():
@@ -218,6 +220,7 @@ cdef class _CompiledRecipe:
         address_octets(recipe.address, recipe.port, &self.compiled.address, &self.compiled.address_size)
         self.compiled.timeout = recipe.timeout
         self.compiled.deadline = recipe.deadline
+        self.compiled.jitter = recipe.jitter
         self.compiled.close_rst = recipe.close_rst
         if pool is not None:
             self.compiled.pool = &pool.pool

@@ -27,6 +27,18 @@ class Outcome:
 Behaviour = Callable[[int, Recipe, Ns], Outcome]
 """(target, recipe, start) -> what comes of it."""
 
+_MASK = (1 << 64) - 1
+
+
+def moved(target: int, runs: int, jitter: Ns) -> Ns:
+    """Within +-jitter, by dice that fall the same way for the same run of the same target (splitmix64)."""
+    x = ((target << 32 | runs) * 0x9E3779B97F4A7C15) & _MASK
+    x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ x >> 27) * 0x94D049BB133111EB) & _MASK
+    x ^= x >> 31
+    return x % (2 * jitter + 1) - jitter
+
+
 _START = 0
 _FINISH = 1
 _NEVER = LastProbe(Verdict.LOCAL, 0, 0, 0, 0, 0, 0)
@@ -111,7 +123,7 @@ class ModelProbes:
         )
         expected = (outcome.verdict == Verdict.SUCCESS) == order.expect_success and outcome.verdict != Verdict.LOCAL
         if expected and order.interval:
-            following = due + order.interval
+            following = due + order.interval + moved(order.target, target.last.runs, order.recipe.jitter)
             if following < at:
                 skipped = -(-(at - following) // order.interval)
                 self.missed += skipped

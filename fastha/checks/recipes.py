@@ -77,6 +77,8 @@ class Recipe:
     """For connecting, and again for the first octets of the reply (keepalived's rule)."""
     deadline: Ns = 0
     """For the whole probe, whatever drips; 0: none."""
+    jitter: Ns = 0
+    """Each interval of a standing order is longer or shorter by up to this; at most half of it."""
     request: bytes = b""
     status_codes: tuple[tuple[int, int], ...] = ()
     digest: bytes | None = None

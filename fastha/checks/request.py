@@ -37,8 +37,9 @@ def whole_deadline(connection: Connection, delay_loop: Ns) -> Ns:
     return 2 * connection.connect_timeout + delay_loop
 
 
-def _towards(to: Connection) -> dict[str, Any]:
-    """The fields of a recipe that say where to and from where."""
+def _towards(check: TcpCheck | HttpCheck | SmtpCheck | UdpCheck | DnsCheck | PingCheck) -> dict[str, Any]:
+    """The fields of a recipe that say where to, from where and for how long."""
+    to = check.connection
     return {
         "address": to.address,
         "port": to.port,
@@ -47,20 +48,22 @@ def _towards(to: Connection) -> dict[str, Any]:
         "bind_if": to.bind_if,
         "fwmark": to.fwmark,
         "timeout": to.connect_timeout,
+        "deadline": check.deadline,
+        "jitter": check.jitter,
     }
 
 
 def tcp_recipe(check: TcpCheck, *, close_rst: bool) -> Recipe:
     """Connect and close."""
-    return Recipe(kind=Kind.TCP, close_rst=close_rst, deadline=check.deadline, **_towards(check.connection))
+    return Recipe(kind=Kind.TCP, close_rst=close_rst, **_towards(check))
 
 
 def http_recipe(check: HttpCheck, url: int, *, close_rst: bool) -> Recipe:
     """Fetch the checker's url of this index. Under TLS no step can be stretched: without a word there is no deadline."""
     to, what = check.connection, check.urls[url]
+    limit = check.deadline or (0 if check.tls else whole_deadline(to, check.delay_loop))
     return Recipe(
         kind=Kind.SSL if check.tls else Kind.HTTP,
-        deadline=check.deadline or (0 if check.tls else whole_deadline(to, check.delay_loop)),
         request=http_request(what, to, check.http_protocol),
         status_codes=what.status_codes,
         digest=what.digest,
@@ -68,15 +71,14 @@ def http_recipe(check: HttpCheck, url: int, *, close_rst: bool) -> Recipe:
         sni=what.sni if check.tls else None,
         tls_compliant=what.tls_compliant,
         close_rst=close_rst,
-        **_towards(to),
+        **_towards(check) | {"deadline": limit},
     )
 
 
 def smtp_recipe(check: SmtpCheck, *, close_rst: bool) -> Recipe:
     """Greet a mail server and take leave; each line has its timeout, however slowly it drips."""
     helo = f"HELO {check.helo_name}\r\n".encode("utf-8", "surrogateescape")
-    to = check.connection
-    return Recipe(kind=Kind.SMTP, request=helo, close_rst=close_rst, deadline=check.deadline, **_towards(to))
+    return Recipe(kind=Kind.SMTP, request=helo, close_rst=close_rst, **_towards(check))
 
 
 def udp_recipe(check: UdpCheck) -> Recipe:
@@ -89,16 +91,16 @@ def udp_recipe(check: UdpCheck) -> Recipe:
         reply_mask=check.reply_mask,
         min_reply_length=check.min_reply_length,
         max_reply_length=check.max_reply_length,
-        **_towards(check.connection),
+        **_towards(check),
     )
 
 
 def dns_recipe(check: DnsCheck) -> Recipe:
     """Ask a name server."""
-    return Recipe(kind=Kind.DNS, request=query(check.name, check.type), **_towards(check.connection))
+    return Recipe(kind=Kind.DNS, request=query(check.name, check.type), **_towards(check))
 
 
 def ping_recipe(check: PingCheck) -> Recipe:
     """One echo request, as long as keepalived's; the kernel fills in identifier and checksum."""
     header = bytes([_ECHO_REQUEST[family_of(check.connection.address)]]) + bytes(7)
-    return Recipe(kind=Kind.PING, request=header + _ECHO_TEXT, **_towards(check.connection) | {"port": 0})
+    return Recipe(kind=Kind.PING, request=header + _ECHO_TEXT, **_towards(check) | {"port": 0})
