@@ -1,14 +1,17 @@
-"""`fastha -t`: judge a configuration file."""
+"""`fastha -t`: judge a configuration file.
+
+What most tests do without is loaded when it is needed: loading takes longer than judging a file of usual size.
+"""
 
 import sys
 from argparse import Namespace
 from contextlib import ExitStack
+from importlib import import_module
 from typing import TextIO
 
 from fastha.cli.reading import Reading
-from fastha.config.diagnostics import Diagnostic, Severity, exit_code, render_json
+from fastha.config.diagnostics import Diagnostic, Severity, exit_code
 from fastha.model.plan import Plan, PlaneChoice
-from fastha.system.plane import obstacles
 
 
 def config_test(options: Namespace) -> int:
@@ -30,6 +33,7 @@ def config_test(options: Namespace) -> int:
         findings = [*loaded.diagnostics, *_impossible(options.lvs_plane, loaded.plan)]
         code = exit_code(findings)
         if options.format == "json":
+            render_json = import_module("fastha.config.findings").render_json
             print(render_json(config, code, findings).decode(), file=sys.stdout if report_to == "-" else out)
             return code
         for finding in findings:
@@ -44,6 +48,7 @@ def _impossible(asked: str | None, plan: Plan | None) -> list[Diagnostic]:
     """What the nftables plane could not do, when it is asked for by name; a test judges the file, not the machine."""
     if plan is None or (asked or plan.checker.lvs_plane) != PlaneChoice.NFTABLES:
         return []
+    obstacles = import_module("fastha.system.plane").obstacles
     return [
         Diagnostic(severity=Severity.ERROR, message=f"lvs_plane nftables: {text}")
         for text in obstacles(plan.checker.virtual_servers)

@@ -6,11 +6,9 @@ An error counts: it is something keepalived complains about too, and it decides 
 import difflib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
-
-import orjson
 
 from fastha.config.source import Line
 
@@ -201,17 +199,3 @@ def closest(word: str, known: Iterable[str]) -> str:
 def render_text(diagnostics: Iterable[Diagnostic]) -> str:
     """All of them for a terminal or a log, each as `Diagnostic.text`."""
     return "\n".join(d.text() for d in diagnostics)
-
-
-def render_json(file: str, code: int, diagnostics: Iterable[Diagnostic]) -> bytes:
-    """A JSON object: the file, the exit code of its test, and `findings` with the fields of `Diagnostic`. Octets of a
-    file that are not UTF-8 are shown as `\\xNN`."""
-    findings = [{key: _shown(value) for key, value in asdict(d).items()} for d in diagnostics]
-    return orjson.dumps({"file": _shown(file), "exit_code": code, "findings": findings}, option=orjson.OPT_INDENT_2)
-
-
-def _shown(value: object) -> object:
-    """A string that JSON can hold."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

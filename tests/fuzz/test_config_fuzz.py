@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from fastha.config.diagnostics import render_json, render_text
+from fastha.config.diagnostics import render_text
+from fastha.config.findings import render_json
 from fastha.config.schema.tables import entries
 from tests.compat.test_config_verdicts import ALL
 from tests.config_dump import assert_round_trip

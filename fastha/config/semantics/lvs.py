@@ -1,6 +1,7 @@
 """The LVS half of the Plan: virtual servers with their real servers. The rules are in the order keepalived has them."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -153,7 +154,7 @@ def _with_pool(service: VirtualServer, pool: list[RealServer]) -> VirtualServer:
     return replace(service, real_servers=tuple(first.values()))
 
 
-@dataclass(slots=True)
+@dataclass
 class _Group:
     """A virtual_server_group. `users` counts the virtual servers that have it."""
 
@@ -171,9 +172,9 @@ class _Group:
         """There are marks in it."""
         return any(entry.fwmark is not None for entry in self.entries)
 
-    @property
+    @cached_property
     def ports(self) -> set[int]:
-        """Of its addresses; empty when it has only marks."""
+        """Of its addresses; empty when it has only marks. Asked for by each of its servers."""
         return {entry.port for entry in self.entries if entry.fwmark is None}
 
     def services(self, ctx: Context, family: Family) -> tuple[ServiceEntry, ...]:
@@ -211,6 +212,8 @@ def _groups(ctx: Context) -> dict[str, _Group]:
 
 
 def _addresses(ctx: Context, entry: GroupEntry) -> list[Address]:
+    if entry.first is not None and entry.first == entry.last:
+        return [entry.first]
     kind = IPv6Address if entry.family == 6 else IPv4Address
     first, last = int(kind(entry.first or "")), int(kind(entry.last or ""))
     if last - first >= MAX_GROUP:

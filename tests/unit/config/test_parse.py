@@ -2,7 +2,8 @@
 
 import pytest
 
-from fastha.config.diagnostics import render_json, render_text
+from fastha.config.diagnostics import render_text
+from fastha.config.findings import render_json
 from tests.config_machine import GOOD_INSTANCE, MAIN, errors, instance, messages, read, service
 
 CLEAN = GOOD_INSTANCE.format("")

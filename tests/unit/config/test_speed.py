@@ -8,6 +8,9 @@ SERVERS = 10_000
 PER_SERVICE = 100
 LIMIT = 1.0
 """Seconds of processor time, several times what is needed on an ordinary machine."""
+ENTRIES = 15_000
+GROUP_LIMIT = 2.5
+"""For a pool of as many servers as its group has addresses; it is more when each server looks at each address."""
 
 
 def fleet(servers: int) -> str:
@@ -35,3 +38,17 @@ def test_ten_thousand_real_servers() -> None:
     assert loaded.plan is not None
     assert sum(len(vs.real_servers) for vs in loaded.plan.checker.virtual_servers) == SERVERS
     assert took < LIMIT
+
+
+def test_a_group_of_many_addresses_for_many_servers() -> None:
+    addresses = [f"10.{number >> 8}.{number & 255}" for number in range(ENTRIES)]
+    entries = "".join(f"{address}.1 80\n" for address in addresses)
+    servers = "".join(f"real_server {address}.2 {{\n}}\n" for address in addresses)
+    service = "virtual_server group g {\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\n"
+    begin = time.process_time()
+    loaded = read(f"virtual_server_group g {{\n{entries}}}\n{service}{servers}}}\n")
+    took = time.process_time() - begin
+    assert loaded.plan is not None
+    (pool,) = loaded.plan.checker.virtual_servers
+    assert len(pool.entries) == len(pool.real_servers) == ENTRIES
+    assert took < GROUP_LIMIT
