@@ -131,6 +131,9 @@ class CheckerWork:
         if plan.net_namespace_ipvs != old.net_namespace_ipvs:
             self._child.log("warning", "a changed net_namespace_ipvs needs a restart; the one of the start stays")
             plan = replace(plan, net_namespace_ipvs=old.net_namespace_ipvs)
+        if plan.share_checks != old.share_checks:
+            self._child.log("warning", "a changed share_checks needs a restart; the one of the start stays")
+            plan = replace(plan, share_checks=old.share_checks)
         tls = _tls_context(plan)
         plane = self._open_plane(plan) if plan.lvs_plane != old.lvs_plane else None
         now = clock.monotonic()
@@ -493,6 +496,7 @@ class CheckerWork:
             **programmer.counters,
             **self._child.lost(),
             "checkers": len(core),
+            "checks_shared": self.director.shared,
             "reports_stale": core.stale,
             "overdue": self._lost,
         }

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from fastha.checks.actions import Action, Added, Changed, Order, Weighed
 from fastha.checks.core import CheckCore, spread
-from fastha.checks.life import Check, Checker, FileChecker, RunnerChecker, same_parameters
+from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, RunnerChecker, same_parameters
 from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import file_words, result_words
 from fastha.lvs.notices import Notice, server_name
@@ -29,6 +29,7 @@ from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FileCheck, RealServer, VirtualServer
 from fastha.model.table import DestinationKey, Entry, ServiceKey, Table
 from fastha.model.units import Ns
+from fastha.process.sharing import Users
 
 
 @dataclass(slots=True)
@@ -73,8 +74,8 @@ class Director:
         self.services: Services = {}
         """The kernel's services and the pools behind each."""
         self.plan = CheckerPlan()
-        self._servers: list[Server | None] = []
-        """By target number."""
+        self._users = Users()
+        """Servers by target number."""
         self._local: dict[Address, int] = {}
         """Addresses this host has, and on how many interfaces: for ha_suspend."""
         self._files: dict[str, tuple[int, float]] = {}
@@ -95,8 +96,13 @@ class Director:
         return effects
 
     def server(self, target: int) -> Server | None:
-        """Whose checker this is."""
-        return self._servers[target] if 0 <= target < len(self._servers) else None
+        """Whose checker this is; of several the one to be named."""
+        return self._users.first(target)
+
+    @property
+    def shared(self) -> int:
+        """Checkers that are done by another one (share_checks)."""
+        return self._users.saved
 
     # --------------------------------------------------------------------------------------- start
 
@@ -106,6 +112,7 @@ class Director:
         """Begin. `kernel` is the table as it is, `ours` the services in it that a process before us put there."""
         self.plan = plan
         self.core.close_rst = plan.close_rst
+        self._users.sharing = plan.share_checks
         wanted, complaints = pools_by_key(plan.virtual_servers)
         self._effects.lines += [("error", text, "") for text in complaints]
         for service in wanted.values():
@@ -142,12 +149,26 @@ class Director:
         server.alive = server.failed == 0
         pool.add(server)
 
-    def _new_checker(self, server: Server, check: Check, index: int, now: Ns, *, fresh: bool, up: bool | None) -> int:
-        target, orders = self.core.add(check, _identity(server, index), now, fresh=fresh, up=up)
-        if target == len(self._servers):
-            self._servers.append(server)
-        else:
-            self._servers[target] = server
+    def _new_checker(
+        self,
+        server: Server,
+        check: Check,
+        index: int,
+        now: Ns,
+        *,
+        fresh: bool,
+        up: bool | None,
+        like: Checker | None = None,
+    ) -> int:
+        there = self._users.find(check, server)
+        if there is not None:
+            self._users.add(there, check, server)
+            known = self.core[there]
+            if isinstance(known, MiscChecker):
+                server.wish(there, known.weight)
+            return there
+        target, orders = self.core.add(check, _identity(server, index), now, fresh=fresh, up=up, like=like)
+        self._users.add(target, check, server)
         if server.pool.enabled:
             self._order(orders)
         else:
@@ -168,12 +189,14 @@ class Director:
 
     def report(self, report: Report, now: Ns) -> None:
         """A probe or script came out otherwise than expected, or was a single one."""
-        server = self.server(report.target)
+        users = self._users.of(report.target)
         actions = self.core.handle(report, now)
-        if server is None or not actions:
+        if not users or not actions:
             return
-        if not self._follow(server, actions, report):
-            self._say_unchanged(server.pool, server, report)
+        self._order(actions)
+        changed = [self._follow(server, actions, report) for server in users]
+        if not any(changed):
+            self._say_unchanged(users[0].pool, users[0], report)
 
     def file(self, name: str, value: int, wall: float, now: Ns) -> None:
         """The number in a tracked file is this."""
@@ -184,7 +207,7 @@ class Director:
                 self._follow(server, self.core.file_value(target, value, wall, now), _told(target, now))
 
     def _follow(self, server: Server, actions: Iterable[Action], report: Report) -> bool:
-        """Do what the core has concluded, in `report`'s words; has a checker changed?"""
+        """Let a server have what the core has concluded, in `report`'s words; has a checker changed?"""
         pool = server.pool
         before = _use(pool)
         changed = False
@@ -201,8 +224,6 @@ class Director:
                     server.add(target, amount)
                     self._announce(pool, pool.weight_changed(server))
                     self._touch(pool, server)
-                case _:
-                    self._effects.orders.append(action)
         self._used_otherwise(pool, before)
         return changed
 
@@ -376,8 +397,10 @@ class Director:
         for server in pool:
             for index, target in enumerate(server.checkers):
                 if enabled:
-                    self._follow(server, self.core.resume(target, _identity(server, index), now), _told(target, now))
-                else:
+                    actions = self.core.resume(target, _identity(server, index), now)
+                    self._order(actions)
+                    self._follow(server, actions, _told(target, now))
+                elif not self._users.shared(target):
                     self._order(self.core.suspend(target))
 
     # -------------------------------------------------------------------------------------- reload
@@ -399,7 +422,7 @@ class Director:
                 self._touch_all(pool)
                 self._draining.discard(pool)
                 for server in pool:
-                    self._drop(server.checkers)
+                    self._drop(server, server.checkers)
                     self._rising.pop(server, None)
                     self._held.pop(server, None)
         for key, service in wanted.items():
@@ -424,7 +447,7 @@ class Director:
         before = _use(pool)
         for key in [key for key in pool.servers if key not in wanted]:
             leaving = pool.servers[key]
-            self._drop(leaving.checkers)
+            self._drop(leaving, leaving.checkers)
             self._rising.pop(leaving, None)
             if plan.drain_time and leaving.alive:
                 pool.draining[key] = Draining(leaving.plan, now + plan.drain_time)
@@ -459,21 +482,23 @@ class Director:
         # An alpha checker that is new starts down only beside a failure, or when nothing is known of the server.
         targets: list[int] = []
         for index, (check, target) in enumerate(zip(checks, found, strict=True)):
-            if target is None:
+            if target is None or self._parts(server, target, check):
                 up = not check.alpha or not (fails or unknown)
-                targets.append(self._new_checker(server, check, index, now, fresh=False, up=up))
+                like = None if target is None else self.core[target]
+                targets.append(self._new_checker(server, check, index, now, fresh=False, up=up, like=like))
                 continue
             targets.append(target)
             if self.core[target].check == check:
                 self.core.replace(target, check)
                 continue
+            self._users.changed(target, self.core[target].check, check, server)
             actions = self.core.retime(target, check, _identity(server, index), now)
             for action in actions:
                 if isinstance(action, Added):
                     server.add(target, action.amount)
             self._order(actions)
         gone = [target for target in old if target not in targets]
-        self._drop(gone)
+        self._drop(server, gone)
         for target in gone:
             server.wish(target, None)
             server.add(target, 0)
@@ -485,6 +510,13 @@ class Director:
         if alive != server.alive:
             self._effects.notices += pool.set_alive(server, alive, "")
         pool.recount(server)
+
+    def _parts(self, server: Server, target: int, check: Check) -> bool:
+        """Of a checker whose definition changes: others go on with the old one, or there is one already that is as the
+        new one is to be. Without share_checks neither is ever so."""
+        if self.core[target].check == check:
+            return False
+        return self._users.shared(target) or self._users.find(check, server) is not None
 
     def _match(self, old: list[int], checks: tuple[Check, ...]) -> list[int | None]:
         """For each new definition the old checker that goes on: an equal one if there is one, else one with the same
@@ -503,12 +535,13 @@ class Director:
                         break
         return found
 
-    def _drop(self, targets: Iterable[int]) -> None:
+    def _drop(self, server: Server, targets: Iterable[int]) -> None:
         for target in targets:
             checker = self.core[target]
+            if not self._users.leave(target, checker.check, server):
+                continue
             if isinstance(checker, FileChecker):
                 self._file_users[checker.check.track_file].discard(target)
-            self._servers[target] = None
             self._order(self.core.remove(target))
 
     # ---------------------------------------------------------------------------------------- stop

@@ -50,6 +50,16 @@ LVS = (
         example="checker_close rst",
     ),
     Word(
+        name="share_checks",
+        arguments=Bool(),
+        default="false",
+        effect="Checks of several virtual servers that are equal in every word run once, and all hear of it; where a "
+        "virtual server has ha_suspend its checks run on their own.",
+        reload=START,
+        status=Status.OURS,
+        example="share_checks",
+    ),
+    Word(
         name="lvs_timeouts",
         arguments=Custom(lvs_timeouts, "[tcp SECONDS] [tcpfin SECONDS] [udp SECONDS] (0..2678400)", least=2),
         default="the kernel's",

@@ -88,6 +88,7 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             sync_daemon=_sync_daemon(ctx),
             net_namespace_ipvs=ctx.root.maybe("net_namespace_ipvs"),
             close_rst=defs.get("checker_close", "fin") == "rst",
+            share_checks=defs.get("share_checks", False),
             tls=client_tls(ctx),
             rs_init_notifies=defs.get("rs_init_notifies", False),
             no_checker_emails=defs.get("no_checker_emails", False),

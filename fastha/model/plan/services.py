@@ -163,6 +163,8 @@ class CheckerPlan:
     """Network namespace whose IPVS is programmed; empty: the initial one; None: that of the process."""
     close_rst: bool = False
     """End a probe with a reset, the fast way (`close rst`); default: as keepalived, with FIN."""
+    share_checks: bool = False
+    """Identical checkers of several virtual servers are one."""
     tls: ClientTls = ClientTls()
     rs_init_notifies: bool = False
     no_checker_emails: bool = False
