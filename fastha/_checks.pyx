@@ -362,13 +362,11 @@ cdef class ProbeEngine:
         """Put an order into the queue; the recipe it replaces lives on until the thread has taken this one."""
         cdef command_t command
         cdef int32_t target = order.target
-        cdef _CompiledRecipe held, recipe
+        cdef _CompiledRecipe recipe
         self.check(target)
         if not 0 <= order.first < FOREVER or not 0 <= order.interval < FOREVER:
             raise ValueError(f"first {order.first} or interval {order.interval} is out of range")
-        held = recipe = self.recipes.get(target)
-        if held is None or (held.recipe is not order.recipe and held.recipe != order.recipe):
-            recipe = self.compile(order.recipe)
+        recipe = self.compile(order.recipe)
         memset(&command, 0, sizeof(command))
         command.recipe = &recipe.compiled
         command.first = order.first
@@ -379,9 +377,8 @@ cdef class ProbeEngine:
         command.expect_success = order.expect_success
         self.put(&command)
         self.wanted[target] = <uint64_t> command.generation + 1
-        if recipe is not held:
-            self.retire(target)
-            self.recipes[target] = recipe
+        self.retire(target)
+        self.recipes[target] = recipe
         return 0
 
     cdef _CompiledRecipe compile(self, recipe):

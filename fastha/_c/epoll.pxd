@@ -8,6 +8,7 @@ from linux_net cimport timespec
 cdef extern from * nogil:
     """
     #include <errno.h>
+    #include <arpa/inet.h>
     #include <netinet/in.h>
     #include <sys/random.h>
     #include <netinet/tcp.h>
@@ -98,6 +99,7 @@ cdef extern from * nogil:
         uint16_t sin6_port
         in6_addr sin6_addr
     uint16_t htons(uint16_t value)
+    int inet_pton(int family, const char *text, void *address)
     ssize_t getrandom(void *data, size_t size, unsigned int flags)
     int socket(int family, int kind, int protocol)
     int connect(int fd, const sockaddr *address, uint32_t size)

@@ -2,6 +2,7 @@
 # own the memory. Included by `_checks.pyx`.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8
 from cython cimport final
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -10,13 +11,13 @@ from libc.string cimport memcpy, memset
 from body_regex cimport (
     PCRE2_MATCH_INVALID_UTF, PCRE2_UTF, pcre2_compile, pcre2_get_error_message, regex_free, regex_prepare, regex_t,
 )
-from epoll cimport AF_INET, AF_INET6, htons, sockaddr_in, sockaddr_in6
+from epoll cimport AF_INET, AF_INET6, htons, inet_pton, sockaddr_in, sockaddr_in6
 from http_reply cimport DIGEST_SIZE, STATUS_OCTETS, expectation_t, reply_begin, reply_free, reply_t
 from probe cimport DATAGRAM, DEVICE, ECHO, FOREVER, NO_TLS, STREAM, pool_t, recipe_t
 from talk cimport step_t
 
 from fastha.checks.recipes import Kind
-from fastha.model.net import family_of, packed
+from fastha.model.net import family_of
 
 
 _TRANSPORTS = {
@@ -40,23 +41,23 @@ _PCRE2 = {
 """pcre2.h: PCRE2_CASELESS, ..."""
 
 
-cdef object address_octets(object address, int port, sockaddr_in6 *where, uint32_t *size):
+cdef object address_octets(str address, int port, sockaddr_in6 *where, uint32_t *size):
     """Fill a socket address of either family; ValueError, naming what is wrong."""
-    cdef bytes raw = packed(address)
     cdef sockaddr_in *where4 = <sockaddr_in *> where
+    cdef const char *text = PyUnicode_AsUTF8(address)
     if not 0 <= port <= 65535:
         raise ValueError(f"port {port} is not within 0..65535")
     memset(where, 0, sizeof(sockaddr_in6))
-    if len(raw) == 4:
+    if inet_pton(AF_INET, text, &where4.sin_addr) == 1:
         where4.sin_family = <unsigned short> AF_INET
         where4.sin_port = htons(<uint16_t> port)
-        memcpy(&where4.sin_addr, PyBytes_AS_STRING(raw), 4)
         size[0] = sizeof(sockaddr_in)
-    else:
+    elif inet_pton(AF_INET6, text, &where.sin6_addr) == 1:
         where.sin6_family = <unsigned short> AF_INET6
         where.sin6_port = htons(<uint16_t> port)
-        memcpy(&where.sin6_addr, PyBytes_AS_STRING(raw), 16)
         size[0] = sizeof(sockaddr_in6)
+    else:
+        raise ValueError(f"'{address}' is not an IP address")
 
 
 cdef bytes status_bitmap(object ranges):
@@ -190,11 +191,10 @@ cdef class _Talk:
 
 @final
 cdef class _CompiledRecipe:
-    """Owner of one recipe_t, and of what that points to."""
+    """Owner of one recipe_t, and of what that points to. The Recipe itself is let go: it is larger than this."""
 
     cdef recipe_t compiled
-    cdef object recipe
-    cdef bytes statuses, sni
+    cdef bytes request, digest, reply, reply_mask, statuses, sni
     cdef _CompiledRegex regex
     cdef _Talk talk
     cdef _Trust trust
@@ -212,7 +212,7 @@ cdef class _CompiledRecipe:
             raise ValueError(f"a digest has {DIGEST_SIZE} octets, not {len(recipe.digest)}")
         if recipe.digest is not None and not md5_works():
             raise ValueError("this OpenSSL refuses MD5 (FIPS mode?): a digest cannot be compared")
-        self.recipe = recipe
+        self.request, self.digest = request, recipe.digest
         self.statuses = statuses
         self.regex = regex
         self.talk = talk
@@ -270,6 +270,7 @@ cdef class _CompiledRecipe:
             raise ValueError(f"a pattern of {len(reply)} octets and a mask of {len(mask)}")
         if not 0 <= recipe.min_reply_length <= 65535 or not 0 <= recipe.max_reply_length <= 65535:
             raise ValueError(f"reply length {recipe.min_reply_length}..{recipe.max_reply_length} is not in 0..65535")
+        self.reply, self.reply_mask = reply, mask
         self.compiled.require_reply = recipe.require_reply
         self.compiled.reply = <const uint8_t *> PyBytes_AS_STRING(reply)
         self.compiled.reply_mask = <const uint8_t *> PyBytes_AS_STRING(mask)
@@ -281,8 +282,8 @@ cdef class _CompiledRecipe:
     cdef int compile_expectation(self, recipe) except -1:
         if self.statuses is not None:
             self.compiled.expected.statuses = <const uint8_t *> PyBytes_AS_STRING(self.statuses)
-        if recipe.digest is not None:
-            self.compiled.expected.digest = <const uint8_t *> PyBytes_AS_STRING(recipe.digest)
+        if self.digest is not None:
+            self.compiled.expected.digest = <const uint8_t *> PyBytes_AS_STRING(self.digest)
         if self.regex is not None:
             self.compiled.expected.regex = &self.regex.regex
         self.compiled.keepalive = recipe.keepalive
