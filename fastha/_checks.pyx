@@ -149,6 +149,7 @@ cdef class ProbeEngine:
         self.retired = deque()
         self.engine.empty = self.engine.hungry = -1
         list_clear(&self.engine.ready)
+        list_clear(&self.engine.silent)
         self.engine.flights = <flight_t *> calloc(<size_t> cap, sizeof(flight_t))
         self.engine.buffer = <char *> calloc(1, RECEIVE)
         self.engine.targets = <target_t *> reserve(TARGETS * sizeof(target_t))
@@ -323,7 +324,7 @@ cdef class ProbeEngine:
             ("missed", self.engine.missed), ("superseded", self.engine.superseded), ("reported", self.engine.reported),
             ("recycled", self.engine.recycled), ("sockets_made", self.engine.sockets_made),
             ("turns", self.engine.turns), ("starved", self.engine.starved), ("in_flight", self.engine.in_flight),
-            ("ready", self.engine.ready.count), ("targets", self.engine.known), ("sockets", self.engine.opened),
+            ("ready", self.engine.ready.count + self.engine.silent.count), ("targets", self.engine.known), ("sockets", self.engine.opened),
             ("cap", self.engine.most), ("recycling", self.engine.recycling),
             ("slot_ns", slot_ticks(&self.engine) * TICK), ("reused", self.engine.reused),
             ("redialled", self.engine.redialled), ("parked", self.engine.parked), ("tls_resumed", self.engine.resumed),

@@ -29,6 +29,7 @@ cdef enum:
     SWEEP = 10  # s between looks at idle sockets
     LINGER = 200_000_000  # ns that a peer has for its FIN before the kernel is left to wait for it
     LINGERERS = 1024  # at once
+    RESERVE = 4  # one place in so many is for those that answer
     BACKOFF = 50_000_000  # ns after a local error, doubled up to 32 times that
     BOUNDS = 12  # of the histogram of lateness
     BELL = 1 << 30  # in the place of a flight's number
@@ -85,7 +86,7 @@ cdef enum state_t:
     UNKNOWN  # no order
     HELD  # reported, or told to wait
     WAITING  # in the wheel until it is due
-    READY  # due, in the ready list
+    READY  # due, in one of the ready lists
     FLYING  # a probe is under way, in the wheel until its deadline
 
 
@@ -166,8 +167,9 @@ cdef struct target_t:
     uint8_t expect_success
     uint8_t strikes  # local errors in a row
     uint8_t parked  # `flight` is a connection that waits for the next probe
+    uint8_t silent  # its last probe timed out
     uint8_t again  # the probe that is ready has begun before, on a connection that had been given up by the server
-    uint8_t spare[11]
+    uint8_t spare[10]
 
 
 # What is known of a target's last probe, for Python: one cache line, written under `sequence`.
@@ -254,6 +256,7 @@ cdef struct engine_t:
     pool_t *pools
     wheel_t wheel
     list_t ready
+    list_t silent  # ready, too, but their last probe met with silence: these do not get the last places
     int64_t origin  # tick 0
     int64_t now
     int64_t swept

@@ -16,7 +16,7 @@ from probe cimport (
 )
 from probe_sockets cimport land
 from ring cimport mark_set, ring_fence, ring_store
-from wheel cimport list_push, wheel_arm, wheel_cancel
+from wheel cimport list_push, list_t, wheel_arm, wheel_cancel
 
 
 cdef inline bint servers_fault(int error) noexcept nogil:
@@ -38,6 +38,11 @@ cdef inline int64_t slot_ticks(engine_t *engine) noexcept nogil:
     """Ticks between starts, by the rate of all orders."""
     cdef int64_t thousand = 1_000_000_000  # a second, in orders a megasecond
     return 20 if engine.rate < thousand else 5 if engine.rate < 5 * thousand else 2
+
+
+cdef inline list_t *line_of(engine_t *engine, target_t *target) noexcept nogil:
+    """Where the target waits when it is due."""
+    return &engine.silent if target.silent else &engine.ready
 
 
 cdef inline void wait_until(engine_t *engine, int32_t index, target_t *target, int64_t when) noexcept nogil:
@@ -138,6 +143,7 @@ cdef inline void conclude(engine_t *engine, int32_t which, verdict_t verdict, in
         after_local_error(engine, index, target)
         return
     target.strikes = 0
+    target.silent = verdict == TIMEOUT
     if verdict == SUCCESS:
         counters.succeeded += 1
     else:
@@ -160,7 +166,7 @@ cdef inline void redial(engine_t *engine, int32_t which) noexcept nogil:
     land(engine, which, target.recipe.close_rst)
     target.again = 1
     target.state = READY
-    list_push(&engine.wheel, &engine.ready, index)
+    list_push(&engine.wheel, line_of(engine, target), index)
 
 
 cdef inline void local_error(engine_t *engine, int32_t index, target_t *target, int error) noexcept nogil:

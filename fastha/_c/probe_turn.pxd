@@ -13,12 +13,12 @@ from libc.string cimport memset
 from epoll cimport EPOLLERR, EPOLLHUP, clock_nanosleep, epoll_wait_ns, eventfd_read, eventfd_write
 from linux_net cimport CLOCK_MONOTONIC, SIG_SETMASK, nanoseconds, pthread_sigmask, sigfillset, sigset_t, timespec
 from probe cimport (
-    BELL, EVENTS, FLYING, GATHER, GATHER_FINS, HELD, LINGER, LINGERING, LONGEST, PARKED, READY, STARTS, TICK, UNKNOWN,
-    WAITING, engine_t, recipe_t, seen_t, target_t,
+    BELL, EVENTS, FLYING, GATHER, GATHER_FINS, HELD, LINGER, LINGERING, LONGEST, PARKED, READY, RESERVE, STARTS, TICK,
+    UNKNOWN, WAITING, engine_t, recipe_t, seen_t, target_t,
 )
 from probe_begin cimport begin, on_event, read_hungry, time_out
 from probe_parked cimport drop_parked, on_parked_event, same_way
-from probe_flight cimport note_begin, per_megasecond, wait_until
+from probe_flight cimport line_of, note_begin, per_megasecond, wait_until
 from probe_sockets cimport discard, keep, land, let_go_of_tls, sweep, unpark
 from ring cimport (
     COMMAND_HOLD, COMMAND_ORDER, COMMAND_TLS, command_t, mark_unset, queue_take, ring_load, ring_store, ring_swap,
@@ -27,11 +27,21 @@ from tls cimport SSL_CTX, session_forget
 from wheel cimport NEVER_ARMED, list_drop, list_pop, list_push, wheel_cancel, wheel_next, wheel_pop
 
 
+cdef inline bint silent_may_start(const engine_t *engine) noexcept nogil:
+    """A dead service, each of whose probes keeps its place until it times out, must leave places for the others."""
+    return engine.silent.count != 0 and engine.in_flight < engine.most - engine.most // RESERVE
+
+
+cdef inline bint may_start(const engine_t *engine) noexcept nogil:
+    """There is somebody who is due, and a place."""
+    return (engine.ready.count != 0 and engine.in_flight < engine.most) or silent_may_start(engine)
+
+
 cdef inline int64_t until_next(engine_t *engine) noexcept nogil:
     """How long the thread may sleep."""
     cdef int64_t wait
     cdef uint64_t tick
-    if engine.hungry >= 0 or (engine.ready.count and engine.in_flight < engine.most):
+    if engine.hungry >= 0 or may_start(engine):
         return 0
     tick = wheel_next(&engine.wheel)
     if tick > <uint64_t> 1 << 50:
@@ -83,7 +93,7 @@ cdef inline void drop_order(engine_t *engine, int32_t index, target_t *target) n
         engine.superseded += 1
         land(engine, target.flight, target.recipe.close_rst)
     if target.state == READY:
-        list_drop(&engine.wheel, &engine.ready, index)
+        list_drop(&engine.wheel, line_of(engine, target), index)
     elif target.state == WAITING or target.state == FLYING:
         wheel_cancel(&engine.wheel, index)
     elif target.state == UNKNOWN:
@@ -168,21 +178,21 @@ cdef inline void turn_wheel(engine_t *engine) noexcept nogil:
             wait_until(engine, index, target, target.due)
         else:
             target.state = READY
-            list_push(&engine.wheel, &engine.ready, index)
+            list_push(&engine.wheel, line_of(engine, target), index)
         index = wheel_pop(&engine.wheel, limit)
 
 
 cdef inline bint start_ready(engine_t *engine) noexcept nogil:
-    """Start what is ready, first come first served; was there anything?"""
+    """Start what is ready, first come first served, those that answered last time first; was there anything?"""
     cdef int budget = STARTS
     cdef int32_t index
-    while budget and engine.ready.count and engine.in_flight < engine.most:
+    while budget and may_start(engine):
         if budget & 15 == 0:
             engine.now = nanoseconds(CLOCK_MONOTONIC)
-        index = list_pop(&engine.wheel, &engine.ready)
+        index = list_pop(&engine.wheel, &engine.ready if engine.ready.count else &engine.silent)
         begin(engine, index, &engine.targets[index])
         budget -= 1
-    if engine.ready.count and engine.in_flight >= engine.most:
+    if (engine.ready.count or engine.silent.count) and not may_start(engine):
         engine.starved += 1
     return budget < STARTS
 

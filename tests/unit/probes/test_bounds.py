@@ -94,6 +94,28 @@ def test_no_more_than_cap_in_flight_and_nobody_starves(serve: Callable[..., Serv
     engine.stop()
 
 
+def test_a_silent_service_leaves_places_for_others(serve: Callable[..., Server]) -> None:
+    """Five times as many silent targets as there are places, and one that answers: it alone is on time."""
+    engine = ProbeEngine(cap=16)
+    engine.start()
+    mute, good = serve(silent), serve(answer(OK))
+    timeout, interval = 400 * MS, 500 * MS
+    engine.orders([standing(http(mute.port, timeout=timeout), target, interval, expect=False) for target in range(80)])
+    wait_for(lambda: all(engine.last(target).runs for target in range(80)), "each silent one to be known as such")
+    engine.order(standing(http(good.port, timeout=20 * S), 80, 50 * MS, expect=True))
+    worst = 0
+    end = time.monotonic() + LIMIT
+    while engine.last(80).runs < 20:
+        worst = max(worst, engine.last(80).lateness)
+        assert engine.stats()["in_flight"] <= 16
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert engine.stats()["starved"] > 0
+    assert max(engine.last(target).lateness for target in range(80)) > timeout, "the silent ones wait in line"
+    assert worst < timeout // 2
+    engine.stop()
+
+
 def test_sockets_of_an_idle_pool_make_room_for_another(serve: Callable[..., Server]) -> None:
     engine = ProbeEngine(cap=4)
     engine.start()
