@@ -9,7 +9,8 @@ The table is `inet fastha_lvs`. What is in it:
     servers4, servers6          address . protocol . port . server . port -> weight: what was asked for
     marked4, marked6            mark . server . port -> weight, for services by mark (nft joins five fields at most)
     tcp-10.0.0.1-80             a service's chain: a number out of a counter or a hash, looked up in a table of slots
-    tcp-10.0.0.1-80-to-...      a server's chain, where a connection must be remembered or ports are mixed
+    tcp-10.0.0.1-80-pick        persistence: the number of a server -> the server, and the client is written down
+    tcp-10.0.0.1-80-to-...      a server's chain, where some servers keep the port and others do not
     clients-tcp-10.0.0.1-80     client -> number of its server, with a timeout: persistence
     prerouting, output          where connections of others and of this host come in
     input, forward              where connections to services without a server are refused
@@ -17,9 +18,9 @@ The table is `inet fastha_lvs`. What is in it:
 It is destination NAT as IPVS does it: the client's address is kept and servers answer through this host. Connection
 tracking holds what is established, whatever happens to the tables. Order of lookup as in IPVS: mark, port, any port.
 
-Persistence goes through the packet's priority, used as a register: client -> number -> server's chain, which writes
-the client down (again). A number whose server is gone matches nothing; then the client is forgotten and chosen for
-anew. So no clean-up is needed when servers leave, and there is nothing that could be out of step.
+Persistence goes through the packet's priority, used as a register: client -> number -> server; the client is written
+down (again). A number whose server is gone matches nothing; then the client is forgotten and chosen for anew. So no
+clean-up is needed when servers leave, and there is nothing that could be out of step.
 
 It is text and not JSON: nft 1.0.6 has no JSON for the statements that change maps, and is no faster with it.
 """
@@ -37,7 +38,7 @@ from fastha.model.table import Destination, DestinationKey, Entry, Service, Serv
 from fastha.wire.slots import places, turns
 
 TABLE: Final = "inet fastha_lvs"
-LAYOUT: Final = "layout-1"
+LAYOUT: Final = "layout-2"
 """A chain without rules that says how the table is made; one of another make is made anew."""
 _SEED: Final = 0x66617374
 """Of the hash; the same on all directors, so that they choose alike."""
@@ -126,6 +127,10 @@ def chain_name(at: ServiceKey) -> str:
     return f"{at.protocol.lower()}-{at.address.replace(':', '_')}-{at.port}"
 
 
+def pick_chain(chain: str) -> str:
+    return f"{chain}-pick"
+
+
 def server_chain(chain: str, server: DestinationKey) -> str:
     return f"{chain}-to-{server.address.replace(':', '_')}-{server.port}"
 
@@ -153,22 +158,18 @@ def _weight_key(at: ServiceKey, server: DestinationKey) -> str:
     return f"{service} . {server.address} . {server.port}"
 
 
-def _numbers(servers: Iterable[DestinationKey]) -> dict[DestinationKey, int]:
-    """The number of each server in a map of clients: 32 bits out of its address, the same again after a restart. Not 0
-    and not all ones, which mean something in a packet's priority."""
-    numbers: dict[DestinationKey, int] = {}
-    taken = {0, 0xFFFFFFFF}
+def numbers(servers: Iterable[DestinationKey]) -> dict[DestinationKey, str]:
+    """The number of each server in a map of clients, as nft writes it: 32 bits out of its address, the same again after
+    a restart. Neither half is 0, which nft leaves out, and all ones mean something in a packet's priority."""
+    found: dict[DestinationKey, str] = {}
+    taken = {0xFFFFFFFF}
     for server in sorted(servers):
         number = crc32(str(server).encode())
-        while number in taken:
+        while number in taken or not number >> 16 or not number & 0xFFFF:
             number = (number + 1) & 0xFFFFFFFF
         taken.add(number)
-        numbers[server] = number
-    return numbers
-
-
-def _class(number: int) -> str:
-    return f"{number >> 16:x}:{number & 0xFFFF:x}"
+        found[server] = f"{number >> 16:x}:{number & 0xFFFF:x}"
+    return found
 
 
 # ------------------------------------------------------------------------------------------- render
@@ -270,9 +271,9 @@ def _port(at: ServiceKey, server: DestinationKey) -> int:
     return server.port or at.port
 
 
-def own_chains(at: ServiceKey, entry: Entry) -> bool:
-    """Whether each server has a chain of its own: to remember clients, or because ports are kept for some only."""
-    return entry.service.timeout > 0 or len({_port(at, server) == 0 for server in entry.destinations}) > 1
+def mixed_ports(at: ServiceKey, entry: Entry) -> bool:
+    """Whether each server has a chain of its own, because some keep the port that a connection came for, others not."""
+    return len({_port(at, server) == 0 for server in entry.destinations}) > 1
 
 
 def _transport(at: ServiceKey) -> str:
@@ -280,34 +281,39 @@ def _transport(at: ServiceKey) -> str:
     return f"meta l4proto {at.protocol.lower()} " if at.protocol else _PORTS_OF_ANY
 
 
+def _table(pairs: Iterable[tuple[object, str]]) -> str:
+    return "{ " + ", ".join(f"{key} : {value}" for key, value in pairs) + " }"
+
+
+def _to_servers(at: ServiceKey, entry: Entry, selector: str, pairs: Iterable[tuple[object, DestinationKey]]) -> str:
+    """The end of a rule: what `selector` says is looked up in `pairs`, and the connection goes to that server."""
+    if mixed_ports(at, entry):
+        chain = chain_name(at)
+        return f"{selector} vmap {_table((key, f'goto {server_chain(chain, server)}') for key, server in pairs)}"
+    ported = any(_port(at, server) for server in entry.destinations)
+    word = "ip" if at.family == 4 else "ip6"
+    table = _table((key, target_of(at, server)) for key, server in pairs)
+    return f"{_transport(at) if ported else ''}dnat {word} to {selector} map {table}"
+
+
 def _service_rules(at: ServiceKey, entry: Entry) -> Iterator[str]:
     chain, service = chain_name(at), entry.service
     # The first rule carries the attributes, and counts connections for whoever looks.
     yield f'counter comment "{service.scheduler} {service.flags} {service.timeout} {service.netmask}"'
     shared = share(entry)
-    by_chains = own_chains(at, entry)
-    if service.timeout and entry.destinations:
-        clients, client = clients_map(chain), _client(at, service)
-        numbers = ", ".join(
-            f"{_class(number)} : goto {server_chain(chain, server)}"
-            for server, number in _numbers(entry.destinations).items()
-        )
-        yield f"meta priority set {client} map @{clients} meta priority vmap {{ {numbers} }}"
-        yield f"delete @{clients} {{ {client} : 0:0 }}"
-    if not shared.slots:
+    selector = _selector(at, service, len(shared.slots)) if shared.slots else ""
+    if not service.timeout:
+        if selector:
+            yield _to_servers(at, entry, selector, ((slot, shared.servers[i]) for slot, i in enumerate(shared.slots)))
         return
-    selector = _selector(at, service, len(shared.slots))
-    if by_chains:
-        targets = [f"goto {server_chain(chain, server)}" for server in shared.servers]
-    else:
-        targets = [target_of(at, server) for server in shared.servers]
-    table = ", ".join(f"{slot} : {targets[index]}" for slot, index in enumerate(shared.slots))
-    if by_chains:
-        yield f"{selector} vmap {{ {table} }}"
+    if not entry.destinations:
         return
-    word = "ip" if at.family == 4 else "ip6"
-    ports = _transport(at) if _port(at, shared.servers[0]) else ""
-    yield f"{ports}dnat {word} to {selector} map {{ {table} }}"
+    clients, client, number = clients_map(chain), _client(at, service), numbers(entry.destinations)
+    yield f"meta priority set {client} map @{clients} jump {pick_chain(chain)}"
+    yield f"delete @{clients} {{ {client} : 0:0 }}"
+    if selector:
+        table = _table((slot, number[shared.servers[index]]) for slot, index in enumerate(shared.slots))
+        yield f"meta priority set {selector} map {table} jump {pick_chain(chain)}"
 
 
 def target_of(at: ServiceKey, server: DestinationKey) -> str:
@@ -315,15 +321,18 @@ def target_of(at: ServiceKey, server: DestinationKey) -> str:
     return f"{server.address} . {port}" if port else server.address
 
 
-def _server_rules(at: ServiceKey, service: Service, server: DestinationKey, number: int) -> Iterator[str]:
-    if service.timeout:
-        clients = clients_map(chain_name(at))
-        yield f"update @{clients} {{ {_client(at, service)} timeout {service.timeout}s : {_class(number)} }}"
+def _pick_rule(at: ServiceKey, entry: Entry) -> str:
+    """Of persistence: to the server whose number is in the packet's priority, if there is one."""
+    clients, client = clients_map(chain_name(at)), _client(at, entry.service)
+    pairs = ((number, server) for server, number in numbers(entry.destinations).items())
+    remember = f"update @{clients} {{ {client} timeout {entry.service.timeout}s : meta priority }}"
+    return f"{remember} {_to_servers(at, entry, 'meta priority', pairs)}"
+
+
+def _server_rule(at: ServiceKey, server: DestinationKey) -> str:
     port = _port(at, server)
-    if at.family == 4:
-        yield f"{_transport(at) if port else ''}dnat ip to {server.address}" + (f":{port}" if port else "")
-    else:
-        yield f"{_transport(at) if port else ''}dnat ip6 to [{server.address}]" + (f":{port}" if port else "")
+    word, address = ("ip", server.address) if at.family == 4 else ("ip6", f"[{server.address}]")
+    return f"{_transport(at) if port else ''}dnat {word} to {address}" + (f":{port}" if port else "")
 
 
 def transaction(old: Table, new: Table, changed: Iterable[ServiceKey], *, fresh: bool) -> str:
@@ -362,14 +371,12 @@ def _define(at: ServiceKey, was: Entry | None, now: Entry) -> Iterator[str]:
     if now.service.timeout and not (was and was.service.timeout):
         limits = f"flags dynamic,timeout; size {_CLIENTS_LIMIT};"
         yield f"add map {TABLE} {clients_map(chain)} {{ type ipv{at.family}_addr : classid; {limits} }}"
-    before = _server_chains(at, was)
-    after = _server_chains(at, now)
-    for name, rules in after.items():
-        if before.get(name) == rules:
-            continue
-        yield f"add chain {TABLE} {name}"
-        yield f"flush chain {TABLE} {name}"
-        yield from (f"add rule {TABLE} {name} {rule}" for rule in rules)
+    before = _side_chains(at, was)
+    after = _side_chains(at, now)
+    for name, rule in after.items():
+        if before.get(name) != rule:
+            yield f"{'flush' if name in before else 'add'} chain {TABLE} {name}"
+            yield f"add rule {TABLE} {name} {rule}"
     if was is not None:
         yield f"flush chain {TABLE} {chain}"
     yield from (f"add rule {TABLE} {chain} {rule}" for rule in _service_rules(at, now))
@@ -393,7 +400,7 @@ def _remove(at: ServiceKey, was: Entry) -> Iterator[str]:
     yield f"delete element {TABLE} {name} {{ {element} }}"
     if not is_served(was):
         yield f"delete element {TABLE} unserved-{name} {{ {element} }}"
-    yield from _drop_chains([chain, *_server_chains(at, was)])
+    yield from _drop_chains([chain, *_side_chains(at, was)])
     if was.service.timeout:
         yield f"delete map {TABLE} {clients_map(chain)}"
     yield from _weights(at, was.destinations, {})
@@ -406,15 +413,17 @@ def _drop_chains(names: Iterable[str]) -> Iterator[str]:
     yield from (f"delete chain {TABLE} {name}" for name in names)
 
 
-def _server_chains(at: ServiceKey, entry: Entry | None) -> dict[str, list[str]]:
-    """name -> rules."""
-    if entry is None or not own_chains(at, entry):
+def _side_chains(at: ServiceKey, entry: Entry | None) -> dict[str, str]:
+    """The chains behind a service's own, each after those it refers to: name -> rule."""
+    if entry is None:
         return {}
     chain = chain_name(at)
-    return {
-        server_chain(chain, server): list(_server_rules(at, entry.service, server, number))
-        for server, number in _numbers(entry.destinations).items()
-    }
+    chains: dict[str, str] = {}
+    if mixed_ports(at, entry):
+        chains = {server_chain(chain, server): _server_rule(at, server) for server in entry.destinations}
+    if entry.service.timeout and entry.destinations:
+        chains[pick_chain(chain)] = _pick_rule(at, entry)
+    return chains
 
 
 def _weights(

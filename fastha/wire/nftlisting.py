@@ -19,7 +19,9 @@ from fastha.wire.nftables import (
     chain_name,
     clients_map,
     is_served,
-    own_chains,
+    mixed_ports,
+    numbers,
+    pick_chain,
     server_chain,
     service_obstacle,
     share,
@@ -92,25 +94,27 @@ def _parse_service(reading: Reading, objects: "_Objects", at: ServiceKey, chain:
 def _check_slots(reading: Reading, objects: "_Objects", at: ServiceKey, entry: Entry) -> None:
     """A server counts as there only when connections really go to it."""
     chain, service = chain_name(at), entry.service
-    by_chains = own_chains(at, entry)
+    mixed, persistent = mixed_ports(at, entry), bool(service.timeout and entry.destinations)
+    end = {server: server_chain(chain, server) if mixed else target_of(at, server) for server in entry.destinations}
+    astray = {
+        server for server in entry.destinations if mixed and not objects.leads_to(end[server], target_of(at, server))
+    }
     served = share(entry).servers
-    wanted = {server_chain(chain, server) if by_chains else target_of(at, server): server for server in served}
-    found = objects.targets(chain)
-    persistence = 2 if service.timeout and entry.destinations else 0
-    sound = len(objects.rules[chain]) == 1 + persistence + bool(served)
-    if by_chains:
-        for server in entry.destinations:
-            name = server_chain(chain, server)
-            if not objects.leads_to(name, target_of(at, server), 2 if service.timeout else 1):
-                found.discard(name)
-                sound = False
+    sound = not astray and len(objects.rules[chain]) == 1 + 2 * persistent + bool(served)
     if service.timeout and not objects.has_map(clients_map(chain)):
         sound = False
-    if found == set(wanted) and sound:
+    if persistent:
+        number = numbers(entry.destinations)
+        picks = objects.targets(pick_chain(chain))
+        sound = sound and picks == {number[server]: end[server] for server in entry.destinations}
+        astray |= {server for server in entry.destinations if picks.get(number[server]) != end[server]}
+        end = dict(number)
+    found = set(objects.targets(chain).values())
+    if sound and found == {end[server] for server in served}:
         return
     reading.damage.append(f"{at}: the slots are not as they were made")
-    for name, server in wanted.items():
-        if name not in found:
+    for server in served:
+        if end[server] not in found or server in astray:
             del entry.destinations[server]
 
 
@@ -132,10 +136,10 @@ class _Objects:
     def has_map(self, name: str) -> bool:
         return name in self._maps
 
-    def leads_to(self, chain: str, target: str, rules: int) -> bool:
-        """Whether a server's chain has so many rules and ends with a translation to `address . port` or `address`."""
+    def leads_to(self, chain: str, target: str) -> bool:
+        """Whether a server's chain has its rule, a translation to `address . port` or `address`."""
         found = self.rules.get(chain, [])
-        if len(found) != rules:
+        if len(found) != 1:
             return False
         last = found[-1]["expr"][-1]["dnat"]
         port = f" . {last['port']}" if "port" in last else ""
@@ -165,26 +169,33 @@ class _Objects:
             mark, server, server_port = key["concat"]
             yield ServiceKey(family, fwmark=mark), DestinationKey(_address(server), server_port), weight
 
-    def targets(self, chain: str) -> set[str]:
-        """Where the slots of a chain lead: `address . port`, `address` or the name of a server's chain."""
-        found = set()
-        for rule in self.rules[chain][1:]:
+    def targets(self, chain: str) -> dict[Any, str]:
+        """Where the table of slots of a chain, or that of numbers, leads: `address . port`, `address`, the name of a
+        server's chain, or the number of a server."""
+        found: dict[Any, str] = {}
+        for rule in self.rules.get(chain, ()):
             for expression in rule["expr"]:
-                if not isinstance(expression, dict):
-                    continue
-                if "dnat" in expression:
-                    slots = expression["dnat"]["addr"]["map"]["data"]["set"]
-                elif "vmap" in expression and "meta" not in expression["vmap"]["key"]:
-                    slots = expression["vmap"]["data"]["set"]
-                else:
-                    continue
-                found |= {_slot_target(value) for _, value in slots}
+                if isinstance(expression, dict):
+                    found.update({key: _slot_target(value) for key, value in _map_of(expression)})
         return found
+
+
+def _map_of(expression: Mapping[str, Any]) -> list[Any]:
+    """The pairs of the table that a connection is looked up in, if this is the expression that does it."""
+    if "dnat" in expression and isinstance(expression["dnat"]["addr"], dict):
+        data = expression["dnat"]["addr"]["map"]["data"]
+    elif "vmap" in expression:
+        data = expression["vmap"]["data"]
+    elif "mangle" in expression:
+        data = expression["mangle"]["value"]["map"]["data"]
+    else:
+        return []
+    return data["set"] if isinstance(data, dict) else []  # a named map is that of clients
 
 
 def _slot_target(value: Any) -> str:
     if isinstance(value, str):
-        return _address(value)
+        return _address(value) if value.count(":") != 1 else value  # a number has one colon, no address has
     if "goto" in value:
         return str(value["goto"]["target"])
     address, port = value["concat"]

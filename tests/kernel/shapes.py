@@ -144,7 +144,7 @@ class Maker:
             case "weight":
                 first = servers[0]
                 servers = (replace(first, words=(*_without(first.words, "weight"), "weight 7")), *servers[1:])
-            case "less" if len(servers) > 1 and "quorum" not in words:
+            case "less" if len(servers) > 1 and "quorum" not in words and not shape.entries:
                 servers = servers[:-1]
             case "more" if not shape.sorry:
                 address = f"fd00:{shape.number:x}::77" if shape.six else f"10.9.{shape.number}.77"

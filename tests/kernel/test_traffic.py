@@ -380,7 +380,7 @@ HANDS = {
         "delete element inet fastha_lvs servers4 { 10.90.9.1 . tcp . 80 . 10.90.2.1 . 8080 };"
         "add element inet fastha_lvs servers4 { 10.90.9.1 . tcp . 80 . 10.90.2.1 . 8080 : 9 }"
     ),
-    "it is of another make": "add chain inet fastha_lvs mine; delete chain inet fastha_lvs layout-1",
+    "it is of another make": "add chain inet fastha_lvs mine; delete chain inet fastha_lvs layout-2",
     "clients are refused": "add element inet fastha_lvs unserved-services4 { 10.90.9.1 . tcp . 80 }",
     "connections go elsewhere": (
         "flush chain inet fastha_lvs tcp-10.90.9.1-80;"
@@ -419,7 +419,7 @@ def test_connections_survive_a_repair(director: Director) -> None:
         assert say(opened)[0] == "one"
         director.nft(HANDS["it is of another make"])
         director.want(wanted)
-        assert "layout-1" in director.nft("list table inet fastha_lvs")
+        assert "layout-2" in director.nft("list table inet fastha_lvs")
         assert say(opened)[0] == "one"
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fastha.model.net import Address, parse_address
 from fastha.model.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from fastha.wire import nftlisting
-from fastha.wire.nftables import chain_name, rehearsal, share, transaction
+from fastha.wire.nftables import chain_name, numbers, rehearsal, share, transaction
 
 
 def server(address: str, port: int = 8080) -> DestinationKey:
@@ -112,10 +112,18 @@ def test_a_persistent_server_keeps_its_number() -> None:
     """Clients that are written down with a number find the same server after a change of the pool."""
     new = copy.deepcopy(TABLE)
     new[DNS].destinations[server("fd00::3", 53)] = Destination()
-    changed = lines(TABLE, new, DNS)
-    chain = "udp-2001_db8__1-53-to-fd00__2-53"
-    assert not [line for line in changed if line.startswith(("add rule " + chain, "flush chain " + chain))]
-    assert len([line for line in changed if line.startswith("add chain")]) == 2, "the service's and the new server's"
+    before, after = numbers(TABLE[DNS].destinations), numbers(new[DNS].destinations)
+    assert before.items() < after.items()
+    (pick,) = [line for line in lines(TABLE, new, DNS) if line.startswith("add rule udp-2001_db8__1-53-pick ")]
+    assert all(number in pick for number in after.values())
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50))
+def test_numbers_differ_and_are_such_as_nft_writes_whole(hosts: list[int]) -> None:
+    found = numbers(server(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", n >> 24) for n in hosts)
+    assert len(set(found.values())) == len(found)
+    for number in found.values():
+        assert all(half.lstrip("0") for half in number.split(":"))
 
 
 def test_services_without_a_server_are_told_apart() -> None:
