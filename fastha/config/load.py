@@ -66,8 +66,6 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if enabled:
-            if not gc.get_freeze_count():
-                gc.freeze()  # a first reading is there to stay; looking it through at once took a tenth of the time
             gc.enable()
 
 
