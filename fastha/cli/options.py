@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "dump": "print the configuration as it is understood",
     "completion": "print completion for a shell",
     "genhash": "the MD5 of a page, for digest",
+    "replay": "let the VRRP core live a recording again",
     "lab": "a small cluster in network namespaces, to look at",
 }
 DAEMON: Final = 3

@@ -26,10 +26,12 @@ _SIGNS: Final = (b"\xf4\x8f\xba", b"\xf4\x8f\xbb")
 """How those characters begin in UTF-8."""
 
 
-def _default(value: object) -> str:
-    """Bytes travel as base64, which is what msgspec reads them from."""
+def _default(value: object) -> object:
+    """Bytes travel as base64, which is what msgspec reads them from; sets in order."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    if isinstance(value, frozenset):
+        return sorted(value)
     raise TypeError(f"{type(value).__name__} does not serialise")
 
 

@@ -110,6 +110,15 @@ class LogLine:
     wall: float
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """vrrp -> supervisor: lines for the recording at `path` (`vrrp.recording`); `begins`: the first of a process."""
+
+    path: str
+    text: str
+    begins: bool
+
+
 # --------------------------------------------------------------------------------- runner -> vrrp
 
 
@@ -277,6 +286,7 @@ Message = (
     | SnapshotPart
     | States
     | LogLine
+    | Recorded
     | TrackerScript
     | TrackerFile
     | TrackerProcess

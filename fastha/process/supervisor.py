@@ -19,7 +19,7 @@ from fastha.model import codec
 from fastha.model.plan import CheckerPlan, Command, Plan, PlaneChoice, VrrpPlan
 from fastha.model.snapshot import Snapshot
 from fastha.model.units import Ns, S
-from fastha.process import configure, heldjournal, orphans
+from fastha.process import configure, heldjournal, orphans, recordings
 from fastha.process.changes import changes
 from fastha.process.channel import pair
 from fastha.process.child import REFUSED
@@ -27,7 +27,7 @@ from fastha.process.children import ChildProcess
 from fastha.process.control import ControlSocket
 from fastha.process.dumps import Dumps, What
 from fastha.process.join import SnapshotJoin, joined
-from fastha.process.messages import LogLine, Message, NoPeer, Ready, SnapshotPart, States
+from fastha.process.messages import LogLine, Message, NoPeer, Ready, Recorded, SnapshotPart, States
 from fastha.process.outbox import merge_states
 from fastha.process.parts import CHILDREN, parts_of
 from fastha.process.place import Place
@@ -371,6 +371,8 @@ class Supervisor:
         match message:
             case LogLine(level, text, wall):
                 self._write(self._place.ident(child.name), child.pid or 0, level, text, wall)
+            case Recorded():
+                recordings.keep(message, self.log)
             case States():
                 self._states = merge_states(self._states, message)
                 self._children["checker"].send(message)

@@ -3,8 +3,8 @@
     engine, rtnetlink, runner, supervisor --events--> core --actions--> engine, addresses, runner, supervisor
 
 Everything happens in turns of the loop. A turn hands events to the core and does what it asks for in order, with one
-exception: addresses wait for the end of the turn, so that a failover of a thousand instances is one netlink batch, and
-announcements and notifications wait for the addresses. That the core lives shows in two things, given from here only:
+exception: addresses wait for the end of the turn, so that a failover of a thousand instances is one netlink batch;
+announcements wait for the addresses, and what is logged and notified for those. That the core lives shows in two things, given from here only:
 the engine's lease and the answer to the watchdog.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fastha._vrrp import AdvertEngine
-from fastha.model.plan import ProcessSettings, VrrpInstance, VrrpPlan
+from fastha.model.plan import ProcessSettings, Recording, VrrpInstance, VrrpPlan
 from fastha.model.snapshot import LinkSnapshot, VrrpSnapshot
 from fastha.model.units import MS, Ns, S
 from fastha.process import messages
@@ -32,6 +32,7 @@ from fastha.system.wanted import STATIC
 from fastha.vrrp import actions, events
 from fastha.vrrp.core import Core
 from fastha.vrrp.orders import SendFailed
+from fastha.vrrp.recording import RecordingCore
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,8 +45,11 @@ UNKNOWN_EVERY: Final = 5 * S
 FIT_AGAIN: Final = S
 """Sockets that could not be opened are tried again this often; meanwhile their instances stay BACKUP."""
 EXIT_PERMISSION: Final = 4
-ROOM: Final = 1024
-"""Instances the engine has room for, at least; four times those of the first Plan when that is more."""
+ROOM: Final = 64
+"""Instances the engine has room for, at least; twice those of a Plan when that is more, as an index is not used again at
+once."""
+EVENTS: Final = 128
+"""Of the engine, in one turn: those of a great failover are carried out portion by portion."""
 
 
 class VrrpWork:
@@ -61,7 +65,7 @@ class VrrpWork:
         self._child = child
         self._loop = child.loop
         self._mails = Mails()
-        self._room = ROOM
+        self._logs: list[actions.Log] = []
         self._tells: list[actions.Tell] = []
         self._mute: set[int] = set()
         """Instances whose adverts fail, as told."""
@@ -69,7 +73,6 @@ class VrrpWork:
         """When the sockets are to be made to fit again; None: they do."""
         self._finished = False
         self._released = False
-        self._states: dict[str, str] = {}
         self._since_wall: dict[str, float] = {}
         """When an instance entered the state it is in, by the clock of that moment."""
         self._timer: asyncio.TimerHandle | None = None
@@ -78,6 +81,8 @@ class VrrpWork:
         self._unknown: set[tuple[str, int]] = set()
         self._unknown_at: Ns = 0
         self._realtime = ""
+        self._recording: Recording | None = None
+        self._recorded = False
         self._raising = Raising(ProcessSettings())
         self._beat_at: Ns | None = None
 
@@ -87,9 +92,15 @@ class VrrpWork:
         _raise_descriptor_limit()
         if plan.process.process_name:
             set_comm(plan.process.process_name)
+<<<<<<< fastha/process/vrrp.py
         self._room = max(ROOM, 4 * len(plan.instances))
-        self.core = Core(plan)
+        self.core = RecordingCore(plan, plan.recording.room) if plan.recording else Core(plan)
+        self._recording = plan.recording
         self.engine = AdvertEngine(self._room)
+=======
+        self.core = Core(plan)
+        self.engine = AdvertEngine(max(ROOM, 2 * len(plan.instances)))
+>>>>>>> /tmp/vperf/vrrp_mine.py
         self.machine = Machine(self._loop, self._child.run_dir, self._complain, self._links_answer)
         try:
             self.announcements = Announcements(self.engine, self.machine.link_of)
@@ -107,8 +118,7 @@ class VrrpWork:
         self._beat()
 
     def reload(self, plan: VrrpPlan) -> None:
-        if 2 * len(plan.instances) > self._room:  # an index is not used again at once
-            raise Refused(f"{len(plan.instances)} instances are more than the running process takes: restart fastha")
+        self.engine.grow(2 * max(len(plan.instances), len(self.core.plan.instances)))
         process = self.core.plan.process
         self._turn([*self.machine.prepare(plan), events.Reload(plan)])
         self._turn(self.machine.settle(plan))
@@ -149,6 +159,7 @@ class VrrpWork:
 
     def _end(self) -> None:
         """The core has said its last word, and it has been done."""
+        self._take_recording()
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self.engine.fileno())
@@ -226,13 +237,11 @@ class VrrpWork:
     # ------------------------------------------------------------------------------------ what wakes us
 
     def _engine_speaks(self) -> None:
-        happened = self.engine.events()
+        happened = self.engine.events(EVENTS)
         for one in happened:
             if isinstance(one, SendFailed):
                 self._send_failed(one)
-        self._turn([one for one in happened if not isinstance(one, SendFailed)])
-        if not self._finished:
-            self.engine.settle()
+        self._turn([one for one in happened if not isinstance(one, SendFailed)], settle=True)
 
     def _send_failed(self, failure: SendFailed) -> None:
         """Tell when adverts cannot leave, and when they can again; that they cannot without a link is no news."""
@@ -271,10 +280,17 @@ class VrrpWork:
         if self._beat_at is not None:
             self._judge_lateness(self._beat_at)
         self._turn(())
+        self._take_recording()
         if self.core.plan.log_unknown_vrids:
             self._look_for_unknown(clock.monotonic())
         self._beat_at = clock.monotonic() + int(BEAT * S)
         self._loop.call_later(BEAT, self._beat)
+
+    def _take_recording(self) -> None:
+        """What the core has written down goes to the supervisor: disks are not for us."""
+        if isinstance(self.core, RecordingCore) and self._recording and (text := self.core.take()):
+            self._child.report(messages.Recorded(self._recording.path, text.decode(), not self._recorded))
+            self._recorded = True
 
     def _look_for_unknown(self, now: Ns) -> None:
         if now < self._unknown_at:
@@ -287,16 +303,22 @@ class VrrpWork:
 
     # -------------------------------------------------------------------------------------------- a turn
 
-    def _turn(self, happened: Iterable[events.Event]) -> None:
-        """Hand events to the core, and time; do what follows."""
+    def _turn(self, happened: Iterable[events.Event], *, settle: bool = False) -> None:
+        """Hand events to the core, and time; do what follows. `settle`: they were the engine's."""
+        self.engine.hold()
         for event in happened:
             self._do(self.core.handle(event, clock.monotonic()))
         now = clock.monotonic()
         self._do(self.core.tick(now))
         if self._fit_at is not None and now >= self._fit_at:
             self._fit(now)
-        self._complain(self.machine.holdings.commit())
+        problems = self.machine.holdings.commit()
         self.announcements.send(self.machine.holdings.addresses, now)
+        if settle:
+            self.engine.settle()
+        self.engine.go()
+        self._complain(problems)
+        self._log()
         self._tell()
         if self._finished:
             self._end()
@@ -317,8 +339,8 @@ class VrrpWork:
                     self.announcements.add(action)
                 case actions.Tell():
                     self._tells.append(action)
-                case actions.Log(level, text):
-                    self._child.log(level, text)
+                case actions.Log():
+                    self._logs.append(action)
                 case actions.Rebuild():
                     self.machine.assign(self._plans(), self.core.plan)
                     self._fit(clock.monotonic())
@@ -335,18 +357,20 @@ class VrrpWork:
         """By index, as they are now."""
         return {index: one.plan for index, one in self.core.instances.items()}
 
+    def _log(self) -> None:
+        logs, self._logs = self._logs, []
+        for one in logs:
+            self._child.log(one.level, one.text)
+
     def _tell(self) -> None:
         """Notifications to the runner; states, of which a successor may resume, to the supervisor."""
-        if not self._tells:
-            return
-        self._send_tells()
-        states = self.core.states()
-        changed = {name: state for name, state in states.items() if self._states.get(name) != state}
-        if changed:
-            self._since_wall |= dict.fromkeys(changed, clock.wall())
-            down = self.core.master_down_intervals()
-            self._child.report(messages.States(changed, {name: down[name] for name in changed}))
-        self._states = states
+        if self._tells:
+            self._send_tells()
+        if moved := self.core.moved():
+            self._since_wall |= dict.fromkeys(moved, clock.wall())
+            states = {name: instance.state.value for name, instance in moved.items()}
+            down = {name: instance.master_down_interval for name, instance in moved.items()}
+            self._child.report(messages.States(states, down))
 
     def _send_tells(self) -> None:
         tells, self._tells = self._tells, []

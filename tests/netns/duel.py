@@ -319,8 +319,9 @@ class Side:
         until(lambda: "LOWER_UP" in self.node.ip("link", "show", name), f"{name} to be up")
 
     def write(self, text: str) -> None:
-        text = text.replace("{dir}", str(self.directory)).replace("{side}", self.name[0])
-        (self.directory / "conf").write_text(text)
+        if self.name == "fastha":
+            text = text.replace("global_defs {\n", "global_defs {\nvrrp_recording {dir}/recording.jsonl\n", 1)
+        (self.directory / "conf").write_text(text.replace("{dir}", str(self.directory)).replace("{side}", self.name[0]))
 
     def start(self, text: str, *options: str) -> None:
         self.write(text)

@@ -73,7 +73,7 @@ def a_weighted_interface_of_a_master(peer: Peer) -> None:
     changed(peer)
 
 
-@case(f"{QUICK}\npriority 100\ntrack_interface {{\n{{1}} weight 30\n}}", links=2)
+@case(f"{QUICK}\ndown_timer_adverts 5\npriority 100\ntrack_interface {{\n{{1}} weight 30\n}}", links=2)
 def a_weighted_interface_of_a_backup_moves_its_timer(peer: Peer) -> None:
     peer.until("BACKUP")
     peer.advert(200, interval=900 * MS)

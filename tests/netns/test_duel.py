@@ -7,9 +7,11 @@ The keepalived installed may be older than the one that is followed; `OLDER` say
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from fastha.vrrp.recording import replay
 from tests.netns import duel_cases, duel_cases_reload, duel_cases_tracking
 from tests.netns.duel import KEEPALIVED, Case, Story, play
 
@@ -48,14 +50,16 @@ def version() -> tuple[int, ...]:
 
 
 @pytest.fixture(scope="module")
-def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, Story]]]:
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {stage: tmp_path_factory.mktemp(stage) for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def stories(places: dict[str, Path]) -> dict[str, dict[str, dict[str, Story]]]:
     """stage -> side -> case -> story."""
     if shutil.which(KEEPALIVED) is None:
         pytest.skip("keepalived is not installed")
-    return {
-        stage: play(tmp_path_factory.mktemp(stage), cases, words, f"fd{stage[0]}")
-        for stage, (cases, words) in STAGES.items()
-    }
+    return {stage: play(places[stage], cases, words, f"fd{stage[0]}") for stage, (cases, words) in STAGES.items()}
 
 
 @pytest.mark.parametrize(("stage", "case"), CASES, ids=[case.name for _, case in CASES])
@@ -74,6 +78,14 @@ def test_both_do_the_same(stories: dict[str, dict[str, dict[str, Story]]], stage
     passed_over = COUNTED_BY_TIME | DIFFERS.get(case.name, set())
     for name, count in theirs.stats.items():
         assert name in passed_over or ours.stats[name] == count, name
+
+
+@pytest.mark.usefixtures("stories")
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_fastha_did_can_be_replayed(places: dict[str, Path], stage: str) -> None:
+    steps = list(replay((places[stage] / "fastha/recording.jsonl").read_bytes()))
+    assert len(steps) > 40
+    assert all(step.same for step in steps)
 
 
 def distinct(lines: list[str]) -> list[str]:

@@ -225,6 +225,17 @@ VRRP = (
         example="vrrp_delay_after_boot 60",
     ),
     Word(
+        name="vrrp_recording",
+        arguments=Words("FILE [MIB]", 1, most=2),
+        default="off",
+        effect="Writes down all that the VRRP core hears and does, for `fastha replay`, from the start of its process "
+        "until the file has so many MiB (16). What an earlier process wrote is kept as FILE.1. Passwords and keys are "
+        "in it.",
+        reload=START,
+        status=Status.OURS,
+        example="vrrp_recording /var/log/fastha-vrrp.jsonl 64",
+    ),
+    Word(
         name="log_unknown_vrids",
         default="off",
         effect="Logs adverts of virtual routers that are not ours.",

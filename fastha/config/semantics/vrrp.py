@@ -16,12 +16,14 @@ from fastha.model.plan import (
     FirewallSettings,
     MadeLink,
     Notifies,
+    Recording,
     SyncGroup,
     VrrpInstance,
     VrrpPlan,
 )
 from fastha.model.units import Ns, S
 
+MOST_RECORDED = 4096
 EVENTS = {
     "notify_master": "MASTER",
     "notify_backup": "BACKUP",
@@ -67,6 +69,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         log_unknown_vrids=defs.has("log_unknown_vrids"),
         fifo_write_states_on_reload=defs.has("fifo_write_vrrp_states_on_reload"),
         log_detail=log_detail,
+        recording=_recording(ctx),
         process=process_settings(ctx, "vrrp", "keepalived_vrrp"),
     )
 
@@ -255,6 +258,22 @@ def _startup_delay(ctx: Context) -> Ns:
     if after_boot:
         delay = max(delay, after_boot - int(ctx.host.uptime() * S))
     return delay
+
+
+def _recording(ctx: Context) -> Recording | None:
+    """vrrp_recording FILE [MIB]."""
+    words: tuple[str, ...] | None = ctx.defs.maybe("vrrp_recording")
+    if words is None:
+        return None
+    path, size = words[0], words[1] if len(words) > 1 else "16"
+    if not path.startswith("/") or not size.isascii() or not size.isdigit() or not 1 <= int(size) <= MOST_RECORDED:
+        ctx.error(
+            f"vrrp_recording needs the whole path of a file, and at most {MOST_RECORDED} MiB: nothing is recorded",
+            ctx.defs.line_of("vrrp_recording"),
+            1,
+        )
+        return None
+    return Recording(path, int(size) << 20)
 
 
 def vrrp_notifies(ctx: Context, scripts: Scripts, plan: VrrpPlan) -> list[Notifies]:

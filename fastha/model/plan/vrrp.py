@@ -241,6 +241,14 @@ class SyncGroup:
     sync_group_tracking_weight: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """vrrp_recording: where to, and after how many octets it ends."""
+
+    path: str
+    room: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VrrpPlan:
     """All that the vrrp process gets."""
@@ -266,4 +274,6 @@ class VrrpPlan:
     fifo_write_states_on_reload: bool = False
     """After a reload the FIFOs get the state of unchanged instances and groups too."""
     log_detail: bool = False
+    recording: Recording | None = None
+    """Write down what the core hears and asks for, from its start on."""
     process: ProcessSettings = ProcessSettings()
