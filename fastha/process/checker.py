@@ -109,8 +109,6 @@ class CheckerWork:
         self._started = now = clock.monotonic()
         self._set_extras(plan, now)
         self._follow_addresses(plan, now)
-        self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
-        self.programmer.install(self.director.services, table, now)
         self.engine = Probers(self._loop, self._engine_speaks)
         try:
             self.engine.start()
@@ -119,6 +117,8 @@ class CheckerWork:
         if tls is not None:
             self.engine.use_tls(tls)
         self._allow_ping(plan)
+        self.director.start(plan, now, kernel=table, ours=self.programmer.ours, hand_over=self._order)
+        self.programmer.install(self.director.services, table, now)
         self._enact(now)
         self._say_size()
         self._warn_of_host()

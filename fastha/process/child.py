@@ -242,6 +242,7 @@ class Child(Generic[P]):
             os.close(fd)
             return
         error = ""
+        gc.disable()  # all of it is there to stay; looking it through on the way took a third of the time
         try:
             plan = codec.decode(self._plan_kind, read_sealed(fd))
             if self._started:
@@ -263,6 +264,8 @@ class Child(Generic[P]):
             self.log("error", "".join(traceback.format_exception(problem)))
             if not self._started:
                 self.finish(70)
+        finally:
+            gc.enable()
         self.report(Ready(message.serial, error))
         gc.collect()
 

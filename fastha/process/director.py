@@ -14,8 +14,8 @@ knew: servers that are in the pool are up, the others down, until their first re
 empties an alpha pool nor sends clients to servers known to be dead.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 
 from fastha.checks.actions import Action, Added, Changed, Order, Weighed
 from fastha.checks.core import CheckCore, spread
@@ -107,9 +107,19 @@ class Director:
     # --------------------------------------------------------------------------------------- start
 
     def start(
-        self, plan: CheckerPlan, now: Ns, *, kernel: Table | None = None, ours: Collection[ServiceKey] = ()
+        self,
+        plan: CheckerPlan,
+        now: Ns,
+        *,
+        kernel: Table | None = None,
+        ours: Collection[ServiceKey] = (),
+        hand_over: Callable[[list[Order]], object] | None = None,
     ) -> None:
-        """Begin. `kernel` is the table as it is, `ours` the services in it that a process before us put there."""
+        """Begin. `kernel` is the table as it is, `ours` the services in it that a process before us put there.
+
+        `hand_over` gets the orders service by service (else they are among the effects): all at once are more than
+        what is left of them at the engine, and the first may be due before the last is made.
+        """
         self.plan = plan
         self.core.close_rst = plan.close_rst
         self._users.sharing = plan.share_checks
@@ -118,6 +128,9 @@ class Director:
         for service in wanted.values():
             before = _before(service, kernel or {}, ours)
             self._new_pool(service, now, fresh=True, before=before)
+            if hand_over is not None:
+                hand_over(self._effects.orders)
+                self._effects.orders = []
         self.services = services_of(self.pools.values())
 
     def _new_pool(self, plan: VirtualServer, now: Ns, *, fresh: bool, before: "_Before | None" = None) -> None:
@@ -434,6 +447,9 @@ class Director:
             kept.no_checker_emails = plan.no_checker_emails
             if kept.plan != service:
                 self._reload_pool(kept, service, now)
+        # where both are equal the old one is kept, and the new one need not be
+        if len(self.pools) == len(plan.virtual_servers):
+            self.plan = replace(plan, virtual_servers=tuple(pool.plan for pool in self.pools.values()))
         shared, self.services = self.services, services_of(self.pools.values())
         for at, pools in self.services.items():
             if len(pools) > 1 and pools != shared.get(at):
@@ -467,6 +483,8 @@ class Director:
             pool.servers[server.key] = server
             if server.plan != real:
                 self._reload_server(pool, server, real, now)
+        if len(pool.servers) == len(plan.real_servers):  # none is there twice
+            pool.plan = replace(plan, real_servers=tuple(server.plan for server in pool.servers.values()))
         self._announce(pool, pool.judge() or pool.sorry_came(before=before.sorry))
         self._used_otherwise(pool, before)
         self._touch_all(pool)
