@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastha.config.diagnostics import Diagnostic, Exit, Report
+from fastha.config.dump import canonical
 from fastha.config.foreign import recognise
 from fastha.config.host import Host
 from fastha.config.parse import Parser
@@ -39,6 +40,8 @@ class Loaded:
     refused: list[str]
     net_namespace: str | None = None
     """The network namespace it is for; what it says about interfaces means those there."""
+    canonical: str = ""
+    """All of it in one file, as `dump.canonical` prints it, when config_save_dir asks for it."""
     needs_vrrp: bool = False
     needs_checker: bool = False
 
@@ -95,6 +98,7 @@ def _load(path: str, host: Host, config_id: str | None, namespace: str | None, *
         notes_not_in_effect=notes,
         refused=ctx.refused,
         net_namespace=root.maybe("net_namespace"),
+        canonical=canonical(root) if plan is not None and plan.supervisor.config_save_dir is not None else "",
         needs_vrrp=any(
             root.blocks(path) for path in ("vrrp_instance", "static_ipaddress", "static_routes", "static_rules")
         ),

@@ -53,6 +53,25 @@ def write(path: str, content: bytes) -> None:
         raise
 
 
+def data(plan: Plan, parts: dict[str, bytes]) -> dict[str, str]:
+    """The data dumps of the children that answered, by what is put into the name of the file."""
+    texts = {}
+    running = _vrrp_part(parts)
+    if running is not None:
+        texts[""] = vrrp.render_data(plan, running, _runner_part(parts))
+    if "checker" in parts:
+        texts["_check"] = checker.render_check(plan, codec.decode(CheckerSnapshot, parts["checker"]))
+    return texts
+
+
+def _vrrp_part(parts: dict[str, bytes]) -> VrrpSnapshot | None:
+    return codec.decode(VrrpSnapshot, parts["vrrp"]) if "vrrp" in parts else None
+
+
+def _runner_part(parts: dict[str, bytes]) -> RunnerSnapshot | None:
+    return codec.decode(RunnerSnapshot, parts["runner"]) if "runner" in parts else None
+
+
 _CONCERNED: Final = {
     What.DATA: ("vrrp", "runner", "checker"),
     What.LOG: ("vrrp", "runner", "checker"),
@@ -100,16 +119,10 @@ class Dumps:
     def _write_all(self, what: What, plan: Plan, parts: dict[str, bytes]) -> None:
         own = plan.supervisor
         where = directory(os.environ.get("TMPDIR"))
-        running = codec.decode(VrrpSnapshot, parts["vrrp"]) if "vrrp" in parts else None
-        runner = codec.decode(RunnerSnapshot, parts["runner"]) if "runner" in parts else None
+        running, runner = _vrrp_part(parts), _runner_part(parts)
         match what:
             case What.DATA | What.LOG:
-                texts = {"_parent": definitions.render_parent(plan)}
-                if running is not None:
-                    texts[""] = vrrp.render_data(plan, running, runner)
-                if "checker" in parts:
-                    checks = codec.decode(CheckerSnapshot, parts["checker"])
-                    texts["_check"] = checker.render_check(plan, checks)
+                texts = {"_parent": definitions.render_parent(plan), **data(plan, parts)}
                 for process, text in texts.items():
                     if what is What.LOG:
                         self._log("info", text)

@@ -34,6 +34,7 @@ from fastha.process.place import Place
 from fastha.process.program import FASTHA, Program
 from fastha.process.reloadtime import ReloadTime
 from fastha.process.resume import resumable, silent_at
+from fastha.process.savedir import SaveDir
 from fastha.system import procs
 from fastha.system.log import Log
 from fastha.system.pidfile import HeldError, PidFile
@@ -113,6 +114,7 @@ class Supervisor:
         """The children that the Plan in force needs."""
         self._join = SnapshotJoin()
         self._dumps = Dumps(self._ask_children, lambda: self._plan, self.log)
+        self._save_dir = SaveDir(self._ask_children, lambda name: self._children[name].pid, self.log)
         self._reload_time = ReloadTime(self.log)
         self._released_at = -1
         """The count of restarts of the vrrp process at which what it held was last released."""
@@ -140,6 +142,7 @@ class Supervisor:
             return self._no_plan()
         self._place = self._place_of(first.plan)
         self._adopt(first.plan, first)
+        self._save_dir.configuration(first.plan, first.canonical)
         try:
             pid_file = self._enter()
         except HeldError as error:
@@ -471,8 +474,12 @@ class Supervisor:
         plan = replace(read.plan, supervisor=settings)
         for line in changes(self._plan, plan) or ["no instance, virtual server or script is otherwise than before"]:
             self.log("notice", f"reload: {line}")
+        await self._save_dir.before_reload(self._plan)
         self._adopt(plan, read)
-        return await self._go_over(self._parts(self._plan))
+        self._save_dir.configuration(plan, read.canonical)
+        became = await self._go_over(self._parts(self._plan))
+        await self._save_dir.after_reload(plan)
+        return became
 
     @contextmanager
     def _reload_file(self) -> Iterator[None]:

@@ -38,6 +38,7 @@ global_defs {{
     startup_script "{dir}/said startup"
     shutdown_script "{dir}/said shutdown"
     lvs_plane none
+    config_save_dir {dir}/saved
     {more}
 }}
 vrrp_instance A {{
@@ -116,6 +117,21 @@ def test_words_about_processes(segment: Segment, tmp_path: Path) -> None:
     )
     daemon.send_signal(signal.SIGHUP)
     until(lambda: "reload complete" in log.read_text(), "the reload", 10)
+    saved = tmp_path / "saved"
+    assert saved.stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in saved.iterdir()} == {
+        f"keepalived.conf.{front}.0",
+        f"keepalived.conf.{front}.1",
+        *(
+            f"keepalived_{name}.{process}.1.{when}"
+            for name, process in (("vrrp", vrrp), ("check", checker))
+            for when in ("pre", "post")
+        ),
+    }
+    assert {path.stat().st_mode & 0o777 for path in saved.iterdir()} == {0o600}
+    assert "vrrp_process_name adverts" in (saved / f"keepalived.conf.{front}.0").read_text()
+    assert "vrrp_process_name speakers" in (saved / f"keepalived.conf.{front}.1").read_text()
+    assert "VRRP Instance = A" in (saved / f"keepalived_vrrp.{vrrp}.1.pre").read_text()
     assert facts(vrrp)["Name"] == "speakers"
     assert facts(front)["Name"] == "head"
 

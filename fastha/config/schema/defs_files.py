@@ -99,9 +99,8 @@ FILES = (
         name="config_save_dir",
         arguments=Text("DIRECTORY", required="fatal"),
         default="none",
-        effect="Directory that gets a copy of the merged configuration.",
-        status=PENDING,
-        pending="nothing is written there",
+        effect="Directory that gets the merged configuration at the start and at each reload, and data dumps from "
+        "before and after it; made when only its last part is missing.",
         example="config_save_dir /var/lib/keepalived",
     ),
     Word(

@@ -18,7 +18,6 @@ def check_pending(ctx: Context) -> None:
         peers.add(pair)
     for node in ctx.root.blocks("SSL")[1:]:
         ctx.error("a second SSL block; it replaces the first", node.line)
-    _directories(ctx)
     affinity(ctx, "bfd")
     group = ctx.defs.maybe("vrrp_mcast_group6")
     if group is not None and not group.startswith("ff02"):
@@ -34,9 +33,3 @@ def _bfd(ctx: Context, node: Node) -> None:
     ttl, hops = node.get("ttl", 64 if neighbour and ":" in neighbour else 255), node.get("max_hops", 0)
     if hops > ttl:
         ctx.error(f"bfd_instance {node.header}: max_hops {hops} is above ttl {ttl}", node.line_of("max_hops"), 1)
-
-
-def _directories(ctx: Context) -> None:
-    directory: str | None = ctx.defs.maybe("config_save_dir")
-    if directory is not None and ctx.host.stat(directory.rstrip("/").rpartition("/")[0] or "/") is None:
-        ctx.error(f"config_save_dir {directory} cannot be made", ctx.defs.line_of("config_save_dir"), 1)

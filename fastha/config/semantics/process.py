@@ -2,7 +2,7 @@
 
 from fastha.config.script import ScriptLine, account
 from fastha.config.semantics.context import Context
-from fastha.config.semantics.scripts import Scripts
+from fastha.config.semantics.scripts import DIRECTORY, TYPE, Scripts
 from fastha.model.plan import Command, Fifo, Mail, MailTls, ProcessSettings, SupervisorPlan
 from fastha.model.units import US, S
 
@@ -65,7 +65,31 @@ def supervisor_plan(ctx: Context, scripts: Scripts) -> SupervisorPlan:
         state_dump_file=defs.maybe("state_dump_file"),
         data_use_instance=defs.get("data_use_instance", False),
         json_version=defs.get("json_version", 1),
+        config_save_dir=_save_dir(ctx),
     )
+
+
+def _save_dir(ctx: Context) -> str | None:
+    """config_save_dir: a directory, or a name for one in a directory. The daemon stands in /."""
+    written: str | None = ctx.defs.maybe("config_save_dir")
+    if written is None:
+        return None
+    path = written if written.startswith("/") else f"/{written}"
+    place = path.rstrip("/") or "/"
+    parent = place.rpartition("/")[0] or "/"
+    known = ctx.host.stat(place)
+    around = ctx.host.stat(parent)
+    problem = ""
+    if not written:
+        problem = "is empty"
+    elif known is not None:
+        problem = "" if known.mode & TYPE == DIRECTORY else "is not a directory"
+    elif around is None or around.mode & TYPE != DIRECTORY:
+        problem = f"cannot be made: {parent} is not a directory"
+    if problem:
+        ctx.error(f"config_save_dir {written} {problem}; it is ignored", ctx.defs.line_of("config_save_dir"), 1)
+        return None
+    return place
 
 
 def _optional_path(ctx: Context, word: str) -> str | None:

@@ -146,6 +146,8 @@ class SupervisorPlan:
     state_dump_file: str | None = None
     data_use_instance: bool = False
     json_version: int = 1
+    config_save_dir: str | None = None
+    """Where configurations and states before and after reloads are kept; absolute."""
     watchdog: Ns = 5 * S
     """A child that does not answer through its core loop for this long is restarted."""
     script_limit: int = 64

@@ -30,7 +30,7 @@ from tests.config_machine import read
 
 def reading(*messages: str, plan: Plan | None = None, severity=Severity.ERROR):
     found = [Diagnostic(severity=severity, message=text, file="f", line=3, column=1) for text in messages]
-    return SimpleNamespace(plan=plan, diagnostics=found, exit_code=0, notes_not_in_effect=[])
+    return SimpleNamespace(plan=plan, diagnostics=found, exit_code=0, notes_not_in_effect=[], canonical="")
 
 
 def test_a_good_file_is_taken_and_notes_do_not_count():

@@ -58,7 +58,7 @@ PROGRAM = textwrap.dedent("""
         except (OSError, ValueError) as error:
             plan, diagnostics = None, [Diagnostic(severity=Severity.ERROR, message=f"broken: {error}")]
         code = 2 if plan is None else 0
-        return SimpleNamespace(plan=plan, diagnostics=diagnostics, exit_code=code, notes_not_in_effect=[])
+        return SimpleNamespace(plan=plan, diagnostics=diagnostics, exit_code=code, notes_not_in_effect=[], canonical="")
 
     loop = uvloop.new_event_loop()
     log = Log(console=True, syslog=False)
