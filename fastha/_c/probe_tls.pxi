@@ -85,7 +85,13 @@ cdef class TlsContext:
 cdef X509_STORE *authorities(str path) except NULL:
     """The certificates of a file, or of the host; ValueError says why not."""
     cdef bytes name = os.fsencode(path)
-    cdef X509_STORE *store = X509_STORE_new()
+    cdef X509_STORE *store
+    if path != "system":
+        try:
+            open(path).close()
+        except OSError as error:
+            raise ValueError(error.strerror) from None
+    store = X509_STORE_new()
     ERR_clear_error()
     if store == NULL:
         raise MemoryError

@@ -456,7 +456,7 @@ def same_parameters(one: Check, other: Check) -> bool:
 
     Rule of keepalived: connection options for network kinds (not the HTTP version, nor the payload of UDP), urls in
     order, the HELO name, type and name of a query, command and dynamic flag of a script. HTTP and SSL are one kind. A
-    file is judged anew in any case.
+    file is judged anew in any case. Of our own words: the dialogue, the PROXY header, what a certificate must be.
     """
     return _essence(one) == _essence(other)
 
@@ -464,9 +464,12 @@ def same_parameters(one: Check, other: Check) -> bool:
 def _essence(check: Check) -> tuple[object, ...]:
     match check:
         case HttpCheck():
-            return Kind.HTTP, check.connection, check.urls
+            return Kind.HTTP, check.connection, check.urls, check.proxy, check.judge
+        case TcpCheck():
+            dialogue = check.talk, check.tls, check.starttls, check.sni
+            return Kind.TCP, check.connection, dialogue, check.proxy, check.judge
         case SmtpCheck():
-            return Kind.SMTP, check.connection, check.helo_name
+            return Kind.SMTP, check.connection, check.helo_name, check.proxy
         case DnsCheck():
             return Kind.DNS, check.connection, check.type, check.name
         case MiscCheck():

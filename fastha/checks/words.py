@@ -48,8 +48,20 @@ _TLS: Final = {
     1116: "a client certificate is required",
 }
 """OpenSSL's reasons (sslerr.h); 1000 and more are alerts of the peer."""
+_CERTIFICATES: Final = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is self-signed",
+    19: "comes from an unknown authority",
+    20: "comes from an unknown authority",
+    21: "comes from an unknown authority",
+    23: "is revoked",
+    26: "is not for servers",
+    62: "is for another name",
+    64: "is for another address",
+}
+"""OpenSSL's X509_V_ERR (x509_vfy.h)."""
 _GOOD: Final[dict[type, str]] = {
-    TcpCheck: "connected",
     UdpCheck: "not refused",
     PingCheck: "answered",
     DnsCheck: "answered",
@@ -66,6 +78,25 @@ def _status(check: Check, status: int, url: Url | None) -> str:
     return f"status {status} not in {_ranges(url.status_codes)}" if url is not None else f"status {status}"
 
 
+def _certificate(error: int, days: int) -> str:
+    if error:
+        return f"the certificate {_CERTIFICATES.get(error, f'is not good (X509_V_ERR {error})')}"
+    return f"the certificate is good for {days} more days only"
+
+
+def _tcp(check: TcpCheck, verdict: Verdict, step: int) -> str:
+    """What came of a connection, or of a dialogue: `step` is the last one that was begun."""
+    within = f" in step {step} of the dialogue" if step else ""
+    match verdict:
+        case Verdict.TIMEOUT:
+            return f"timed out{within}" if within else "connection timed out"
+        case Verdict.NO_DATA:
+            return f"closed without an answer{within}"
+        case Verdict.REPLY:
+            return f"another answer than required{within}"
+    return "answered" if check.talk or check.starttls else "TLS handshake done" if check.tls else "connected"
+
+
 def result_words(check: Check, verdict: Verdict, errno: int, status: int, *, url: int = 0, text: str = "") -> str:
     """`connected`, `connection refused`, `status 503 not in 200-299`, `exit 1`, ...; `text` when that says it."""
     if text:
@@ -74,8 +105,10 @@ def result_words(check: Check, verdict: Verdict, errno: int, status: int, *, url
     match verdict:
         case Verdict.LOCAL:
             return f"not probed: {error_words(errno)}" if errno else "not probed: could not be run"
+        case Verdict.TIMEOUT | Verdict.NO_DATA | Verdict.REPLY | Verdict.SUCCESS if isinstance(check, TcpCheck):
+            return _tcp(check, verdict, status)
         case Verdict.TIMEOUT:
-            return "connection timed out" if isinstance(check, TcpCheck) else "timed out"
+            return "timed out"
         case Verdict.REFUSED:
             return error_words(errno)
         case Verdict.NO_DATA:
@@ -87,6 +120,8 @@ def result_words(check: Check, verdict: Verdict, errno: int, status: int, *, url
             return "the pattern is in the body" if unwanted else "the pattern is not in the body"
         case Verdict.TLS:
             return f"TLS failed: {_TLS.get(errno, f'reason {errno}')}"
+        case Verdict.CERTIFICATE:
+            return _certificate(errno, status)
         case Verdict.REPLY:
             return "another answer than required"
         case Verdict.EXIT:

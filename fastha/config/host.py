@@ -94,5 +94,8 @@ class Host(Protocol):
     def has_module(self, name: str) -> bool:
         """Whether a Python module is installed."""
 
+    def authorities_error(self, path: str) -> str:
+        """Why the certificates of a file cannot be used to judge servers; empty when they can."""
+
     def uptime(self) -> float:
         """Seconds since the machine booted."""

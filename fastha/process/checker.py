@@ -523,8 +523,9 @@ def _real_servers(plan: CheckerPlan) -> Iterator[RealServer]:
 
 
 def _tls_context(plan: CheckerPlan) -> TlsContext | None:
-    """The SSL block's files, read again at each reload; None when there is no SSL_GET."""
-    if not any(check.tls for server in _real_servers(plan) for check in server.checkers.http):
+    """The SSL block's files, read again at each reload; None when nothing is checked under TLS."""
+    servers = [server.checkers for server in _real_servers(plan)]
+    if not any(any(check.tls for check in of.http) or any(check.tls for check in of.tcp) for of in servers):
         return None
     try:
         return TlsContext(plan.tls)

@@ -128,6 +128,9 @@ class SystemHost:
         # few files have a pattern, and the engine has much to load
         return str(import_module("fastha._checks").regex_error(regex))
 
+    def authorities_error(self, path: str) -> str:
+        return str(import_module("fastha._checks").authorities_error(path))
+
     def has_module(self, name: str) -> bool:
         return find_spec(name) is not None
 

@@ -27,6 +27,8 @@ from fastha.config.schema.http import (
     stack,
     status_codes,
 )
+from fastha.config.schema.probing import CONNECTING, HEADER, KEEPALIVE, REQUEST, TALK, TALK_SNI
+from fastha.config.schema.probing import TLS as JUDGED
 from fastha.config.schema.weights import file_check_weight
 from fastha.config.script import Account, Script
 
@@ -173,7 +175,18 @@ CONNECTION = (
     ),
 )
 
-TCP_CHECK = Block(path="TCP_CHECK", words=(*CONNECTION, *timing("1", "1"), deadline("none: connecting is all")))
+TCP_CHECK = Block(
+    path="TCP_CHECK",
+    words=(
+        *CONNECTION,
+        *timing("1", "1"),
+        deadline("none: connecting, and each step of a dialogue, has connect_timeout"),
+        *CONNECTING,
+        *TALK,
+        *JUDGED,
+        TALK_SNI,
+    ),
+)
 URL = (
     Word(
         name="path",
@@ -255,6 +268,7 @@ URL = (
             ),
         )
     ),
+    *REQUEST,
 )
 
 HTTP = (
@@ -294,6 +308,9 @@ HTTP = (
         effect="A recovering server's urls are fetched one after the other at once.",
         example="fast_recovery",
     ),
+    *CONNECTING,
+    HEADER,
+    KEEPALIVE,
 )
 SNI = (
     Word(
@@ -352,7 +369,7 @@ HTTP_GET = Block(
         _url("HTTP_GET.url"),
     ),
 )
-SSL_GET = Block(path="SSL_GET", words=(*HTTP, *SNI, _url("SSL_GET.url"), *TLS))
+SSL_GET = Block(path="SSL_GET", words=(*HTTP, *SNI, _url("SSL_GET.url"), *TLS, *JUDGED))
 
 MISC_CHECK = Block(
     path="MISC_CHECK",
@@ -388,7 +405,7 @@ MISC_CHECK = Block(
     ),
 )
 
-SMTP_OPTIONS = (*CONNECTION, *timing("1", "1"), deadline("none: each line has connect_timeout"))
+SMTP_OPTIONS = (*CONNECTION, *timing("1", "1"), deadline("none: each line has connect_timeout"), *CONNECTING)
 SMTP_CHECK = Block(
     path="SMTP_CHECK",
     words=(

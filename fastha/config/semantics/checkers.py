@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastha.config.semantics.context import Context
+from fastha.config.semantics.probing import ProbingReader, host_name
 from fastha.config.semantics.scripts import Scripts
 from fastha.config.semantics.services import service_check
 from fastha.config.semantics.tracking import Tracking
 from fastha.config.tree import Node
 from fastha.model.net import Address
 from fastha.model.plan import (
+    UNJUDGED,
     Checkers,
     CheckerTiming,
     ClientTls,
@@ -59,7 +61,7 @@ class CheckerReader:
         self.ctx = ctx
         self.scripts = scripts
         self.tracking = tracking
-        self._regexes: dict[Regex, str] = {}
+        self.probing = ProbingReader(ctx)
         self.log_all: bool = ctx.defs.get("checker_log_all_failures", False)
 
     def read(self, rs: Node, vs: Node, address: Address, port: int, name: str) -> Checkers:
@@ -105,7 +107,8 @@ class CheckerReader:
             case "PING_CHECK":
                 return (PingCheck(connection=connection, **self._timing(node, rs, vs, 1, S)),)
             case "TCP_CHECK":
-                return (TcpCheck(connection=connection, **self._timing(node, rs, vs, 1, S)),)
+                own = self.probing.tcp(node, name)
+                return (TcpCheck(connection=connection, **own, **self._timing(node, rs, vs, 1, S)),)
         return service_check(self.ctx, node, connection, self._timing(node, rs, vs, 1, S), name)
 
     def _timing(self, node: Node, rs: Node, vs: Node, retry: int, retry_delay: Ns | None) -> dict[str, Any]:
@@ -171,13 +174,17 @@ class CheckerReader:
         urls = self._urls(node, rs, vs, name)
         if not urls or connection is None:
             return ()
+        tls = node.block.path == "SSL_GET"
+        judge = self.probing.judge(node, urls[0].sni, name) if tls else UNJUDGED
         return (
             HttpCheck(
                 connection=connection,
                 urls=urls,
-                tls=node.block.path == "SSL_GET",
+                tls=tls,
+                judge=judge,
                 http_protocol=node.get("http_protocol", "1.0"),
                 fast_recovery=node.get("fast_recovery", False),
+                **self.probing.http(node, name),
                 **self._timing(node, rs, vs, 1, 3 * S),
             ),
         )
@@ -202,6 +209,7 @@ class CheckerReader:
                     regex=self._regex(url, name),
                     sni=_server_name(node, vs, url) if tls else None,
                     tls_compliant=tls and (node.get("tls_compliant", False) or url.get("tls_compliant", False)),
+                    **self.probing.url(url, node),
                 )
             )
         if not result:
@@ -236,17 +244,11 @@ class CheckerReader:
             max_offset=high,
             stack=url.maybe("regex_stack"),
         )
-        problem = self.regex_problem(regex)
+        problem = self.probing.regex_problem(regex)
         if problem:
             self.ctx.error(f"real server {name}: the regex is of no use: {problem}", url.line_of("regex"), 1)
             return None
         return regex
-
-    def regex_problem(self, regex: Regex) -> str:
-        """Thousands of servers have the same pattern: each is compiled once."""
-        if regex not in self._regexes:
-            self._regexes[regex] = self.ctx.host.regex_error(regex)
-        return self._regexes[regex]
 
     def _misc(self, node: Node, rs: Node, vs: Node, name: str) -> tuple[MiscCheck, ...]:
         script = node.maybe("misc_path")
@@ -282,7 +284,8 @@ class CheckerReader:
             if connection is not None:
                 helo: str = merged.get("helo_name", HELO_NAME)
                 timing = self._timing(merged, rs, vs, 1, S)
-                checks.append(SmtpCheck(connection=connection, helo_name=helo, **timing))
+                own = self.probing.connecting(merged)
+                checks.append(SmtpCheck(connection=connection, helo_name=helo, **own, **timing))
         return checks
 
     def _udp(self, node: Node, rs: Node, vs: Node, connection: Connection, name: str) -> tuple[UdpCheck, ...]:
@@ -345,7 +348,7 @@ def _server_name(node: Node, vs: Node, url: Node) -> str | None:
     does not count.)"""
     asked: str | None = node.maybe("sni_name")
     if asked is None and not node.get("enable_sni", False):
-        return None
+        return host_name(node.maybe("tls_name"))
     return asked or url.maybe("virtualhost") or node.maybe("virtualhost") or vs.maybe("virtualhost")
 
 

@@ -27,7 +27,7 @@ from fastha.model.plan.checkers import (
     Url,
 )
 from fastha.model.plan.common import Command, ProcessSettings
-from fastha.model.plan.probing import UNJUDGED, Proxy, Regex, ServerTls, Step
+from fastha.model.plan.probing import UNJUDGED, Proxy, Regex, ServerTls, StartTls, Step
 from fastha.model.plan.runner import Fifo, Mail, MailTls, Notifies, RunnerPlan, TrackFile, TrackProcess, TrackScript
 from fastha.model.plan.services import (
     CheckerPlan,
@@ -101,6 +101,7 @@ __all__ = [
     "ServiceCheck",
     "ServiceEntry",
     "SmtpCheck",
+    "StartTls",
     "Step",
     "SupervisorPlan",
     "SyncGroup",

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastha.model.net import Address
 from fastha.model.plan.common import Command
-from fastha.model.plan.probing import UNJUDGED, Proxy, Regex, ServerTls, Step
+from fastha.model.plan.probing import UNJUDGED, Proxy, Regex, ServerTls, StartTls, Step
 from fastha.model.units import Ns, S
 
 
@@ -69,9 +69,12 @@ class TcpCheck(CheckerTiming):
     half_open: bool = False
     """The handshake is not completed: the server's SYN-ACK is answered by a reset."""
     talk: tuple[Step, ...] = ()
-    tls_after: int | None = None
-    """TLS begins before this step of the dialogue; None: there is no TLS."""
+    """The dialogue; under TLS, where there is TLS."""
+    tls: bool = False
+    starttls: StartTls | None = None
+    """TLS comes after a greeting in this protocol."""
     sni: str | None = None
+    """The name sent in the handshake; None: none."""
     judge: ServerTls = UNJUDGED
 
 

@@ -1,7 +1,7 @@
 """What checks of the probe engine are made of beside a connection: patterns, PROXY headers, dialogues, TLS."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,21 @@ class ServerTls:
 
 UNJUDGED = ServerTls()
 """keepalived's way: every certificate will do, each handshake is a full one."""
+
+
+class StartTls(StrEnum):
+    """Protocols in which TLS begins after a greeting in plain text."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+    IMAP = "imap"
+    POP3 = "pop3"
+    FTP = "ftp"
+    NNTP = "nntp"
+    SIEVE = "sieve"
+    LDAP = "ldap"
+    POSTGRES = "postgres"
+    XMPP = "xmpp"
 
 
 @dataclass(frozen=True, slots=True)
