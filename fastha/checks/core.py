@@ -238,6 +238,12 @@ class CheckCore:
             checker.seen_wall = wall
             checker.lateness = lateness
 
+    def heard(self, target: int) -> Ns:
+        """When the runner last said anything about its check, or was to start it."""
+        checker = self[target]
+        assert isinstance(checker, RunnerChecker)
+        return checker.heard
+
     def silent(self, now: Ns) -> list[int]:
         """The runner's checks of which nothing was heard for two intervals beyond their time: it has lost them."""
         return [

@@ -162,6 +162,8 @@ def _checker(checker: CheckerSnapshot, now: float) -> Iterator[Table]:
     if checker.foreign_services:
         head.notes.append(Cell(f"not ours, left alone: {', '.join(checker.foreign_services)}"))
     head.notes.append(Cell(f"checks started late by: {_histogram(checker.lateness)}"))
+    if checker.overdue.counts:
+        head.notes.append(Cell(f"checks were found idle for: {_histogram(checker.overdue)}", BAD))
     yield head
     for service in checker.virtual_servers:
         yield _service(service, now)
@@ -226,9 +228,13 @@ def _server(table: Table, server: RealServerSnapshot, now: float) -> None:
 def _check(check: CheckSnapshot | None, now: float) -> tuple[str | Cell, ...]:
     if check is None:
         return ("none", "always up", "", "", "")
-    result = check.result if check.has_run else "not run yet"
+    result = check.result if check.has_run or check.successes_left else "not run yet"
     if check.has_run and check.up and check.retries_left and not result:
         result = f"{check.retries_left} retries left"
+    if not check.up and check.reason not in {"", check.result}:
+        result += f"; down by: {check.reason}"
+    if check.successes_left > 1:
+        result += f"; {check.successes_left} successes to come up"
     return (
         f"{check.kind} {check.target}",
         Cell(result, "" if check.up else BAD),
@@ -239,6 +245,16 @@ def _check(check: CheckSnapshot | None, now: float) -> tuple[str | Cell, ...]:
 
 
 def _runner(runner: RunnerSnapshot, now: float) -> Iterator[Table]:
+    late = [
+        Cell(f"{what} late by: {_histogram(histogram)}")
+        for what, histogram in (
+            ("scripts started", runner.script_lateness),
+            ("dialogues with services began", runner.service_lateness),
+        )
+        if sum(histogram.counts)
+    ]
+    if late:
+        yield Table("runner", notes=late)
     if runner.scripts:
         table = Table("scripts", ("script", "state", "last result", "last end", "running", "late"))
         for script in runner.scripts:

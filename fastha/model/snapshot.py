@@ -252,6 +252,8 @@ class CheckerSnapshot:
     """Probe engine and plane: started, succeeded, failed, timed_out, local_errors, in_flight, plane_writes, ..."""
     lateness: Histogram = Histogram()
     """How late checks started."""
+    overdue: Histogram = Histogram()
+    """Checks that nobody had started for two intervals when the watchdog looked: for how long. No counts: none ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

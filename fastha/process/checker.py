@@ -23,7 +23,7 @@ from fastha.lvs.notices import Notice
 from fastha.lvs.surroundings import SETTINGS, warnings
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FlushOnStop, ProcessSettings, RealServer
-from fastha.model.snapshot import CheckerSnapshot
+from fastha.model.snapshot import CheckerSnapshot, Histogram
 from fastha.model.table import Plane
 from fastha.model.units import Ns, S
 from fastha.process.child import Child, Refused, run_child
@@ -45,6 +45,7 @@ from fastha.process.messages import (
 )
 from fastha.process.probers import Probers
 from fastha.process.programmer import JournalFile, Programmer
+from fastha.process.turns import Lateness
 from fastha.system import clock, netns
 from fastha.system.links import Network
 from fastha.system.ping import allow_ping, restore_ping
@@ -88,6 +89,9 @@ class CheckerWork:
         self._ticks = 0
         self._lost = 0
         """Targets that had to be ordered anew because nobody probed them."""
+        self._overdue = Lateness()
+        """For how long these were idle."""
+        self._engine_silent = False
         self._local_errors = 0
         self._warned: list[str] = []
         self._runner_knows = False
@@ -195,8 +199,13 @@ class CheckerWork:
             self._child.log("notice", f"{text}; {left} services are left" if left else text)
 
     def healthy(self) -> bool:
-        beat = max(self.engine.heartbeat(), self._started)
-        return self.engine.running and clock.monotonic() - beat < SILENT_ENGINE
+        silence = clock.monotonic() - max(self.engine.heartbeat(), self._started)
+        well = self.engine.running and silence < SILENT_ENGINE
+        if not well and not self._engine_silent:
+            what = f"has not gone round for {silence / S:.0f} s" if self.engine.running else "has ended"
+            self._child.log("error", f"the probe engine {what}: this process is of no use and asks to be started anew")
+        self._engine_silent = not well
+        return well
 
     def _say_size(self) -> None:
         """What we hold, in one line."""
@@ -347,12 +356,18 @@ class CheckerWork:
 
     def _find_lost(self, now: Ns) -> None:
         """No target may be idle for more than two intervals, whatever went wrong elsewhere."""
+        core = self.director.core
         lost = self.engine.overdue(now)
+        idle = [now - (self.engine.last(target).started or self._started) for target in lost]
         if self._child.peer_alive("runner"):
-            lost += self.director.core.silent(now)
+            silent = core.silent(now)
+            lost += silent
+            idle += [now - core.heard(target) for target in silent]
         count = self.director.renew(lost, now, at_once=len(lost) <= AT_ONCE)
         if count:
             self._lost += count
+            for time in idle:
+                self._overdue.count(time)
             self._child.log("warning", f"{count} checks were overdue by two intervals; ordered again", "overdue")
 
     def _enact(self, now: Ns) -> None:
@@ -515,6 +530,7 @@ class CheckerWork:
             refusals=tuple(refusal.text for refusal in programmer.refused.values()),
             counters=counters,
             lateness=self.engine.lateness(),
+            overdue=self._overdue.histogram() if self._lost else Histogram(),
         )
 
 
