@@ -13,6 +13,7 @@ from fastha.model.plan import MadeLink, VrrpInstance, VrrpPlan
 from fastha.process.heldjournal import HeldJournal, held_by
 from fastha.process.holdings import Holdings
 from fastha.process.linkbeats import Linkbeats
+from fastha.process.returning import Returning
 from fastha.system.links import Change, Interface, Network
 from fastha.system.madelinks import MadeLinks
 from fastha.system.sysctls import Sysctls
@@ -38,6 +39,7 @@ class Machine:
         self.network = Network(frozenset(), self.holdings.addresses.known)
         self._made = MadeLinks(self.network, Sysctls(Path(run_dir) / JOURNAL))
         self._linkbeats = Linkbeats(loop, lambda names: polled(self._polled(names)))
+        self._returning = Returning(self._interface_at, self._complain)
         self._plan = VrrpPlan()
         self._journal = HeldJournal(run_dir, lambda text: complain([text]))
         self.named: frozenset[str] = frozenset()
@@ -161,7 +163,12 @@ class Machine:
         return [one for one in self.described(frozenset(names)) if isinstance(one, events.LinkChanged)]
 
     def _judged(self, change: events.Event) -> events.Event:
-        return self._linkbeats.judged(change) if isinstance(change, events.LinkChanged) else change
+        if not isinstance(change, events.LinkChanged):
+            return change
+        plan = self._plan
+        if plan.dynamic_interfaces and not plan.allow_if_changes and change.name not in {m.name for m in plan.made_links}:
+            change = self._returning.judged(change)
+        return self._linkbeats.judged(change)
 
     # ------------------------------------------------------------------------------------------ look-ups
 
@@ -171,6 +178,9 @@ class Machine:
 
     def link_of(self, interface: str) -> Interface | None:
         return self.network.interfaces.get(self.index_of(interface))
+
+    def _interface_at(self, index: int) -> Interface | None:
+        return self.network.interfaces.get(index)
 
     def _table_of(self, vrf: str) -> int:
         link = self.link_of(vrf)

@@ -255,3 +255,27 @@ def test_interfaces_that_come_later_and_come_again(node: Node, tmp_path: Path) -
         node.ip("link", "del", "eth1")
         until(lambda: daemon.state() == "FAULT", "FAULT again")
         assert not has_rule(node, 100)
+
+
+def test_an_interface_that_comes_back_as_another_is_not_used_unless_that_is_allowed(node: Node, tmp_path: Path) -> None:
+    node.ip("link", "del", "eth1")
+    kernel_tables.second_interface(node)
+    plain = "global_defs { dynamic_interfaces }\n" + BRIEF
+    daemon = FasthaVrrp(node, plan_of(node, plain, tmp_path), tmp_path)
+    until(lambda: daemon.state() == "MASTER", "MASTER")
+    node.ip("link", "del", "eth1")
+    until(lambda: daemon.state() == "FAULT", "FAULT without it")
+    node.ip("link", "add", "link", "eth0", "name", "eth1", "type", "macvlan")
+    node.ip("link", "set", "eth1", "up")
+    until(lambda: any("eth1 has come back a macvlan on eth0" in line for line in daemon.log), "the complaint")
+    assert daemon.state() == "FAULT"
+    node.ip("link", "del", "eth1")
+    kernel_tables.second_interface(node)
+    until(lambda: daemon.state() == "MASTER", "MASTER with one of the old type")
+    daemon.give(plan_of(node, plain.replace("dynamic_interfaces", "dynamic_interfaces allow_if_changes"), tmp_path))
+    node.ip("link", "del", "eth1")
+    until(lambda: daemon.state() == "FAULT", "FAULT without it again")
+    node.ip("link", "add", "link", "eth0", "name", "eth1", "type", "macvlan")
+    node.ip("address", "add", "10.78.0.1/24", "dev", "eth1")
+    node.ip("link", "set", "eth1", "up")
+    until(lambda: daemon.state() == "MASTER", "MASTER with one of another type")

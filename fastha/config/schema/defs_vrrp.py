@@ -30,7 +30,8 @@ VRRP = (
         name="dynamic_interfaces",
         arguments=Choice(one_of(["allow_if_changes"]), required="", omitted=True, otherwise=True, what="option"),
         default="off",
-        effect="Interfaces may be named that do not exist yet, and may go and come back.",
+        effect="Interfaces may be named that do not exist yet, and may go and come back; with allow_if_changes also as "
+        "another type, or on another interface.",
         example="dynamic_interfaces",
     ),
     Word(

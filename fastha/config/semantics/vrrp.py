@@ -66,6 +66,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         interface_delays=_interface_delays(ctx, vmacs.links()),
         startup_delay=_startup_delay(ctx),
         dynamic_interfaces=ctx.dynamic,
+        allow_if_changes=defs.maybe("dynamic_interfaces") == "allow_if_changes",
         log_unknown_vrids=defs.has("log_unknown_vrids"),
         fifo_write_states_on_reload=defs.has("fifo_write_vrrp_states_on_reload"),
         log_detail=log_detail,

@@ -270,6 +270,8 @@ class VrrpPlan:
     """interface -> (down delay, up delay)."""
     startup_delay: Ns = 0
     dynamic_interfaces: bool = False
+    allow_if_changes: bool = False
+    """An interface that comes back may be of another type, or on another interface."""
     log_unknown_vrids: bool = False
     fifo_write_states_on_reload: bool = False
     """After a reload the FIFOs get the state of unchanged instances and groups too."""
