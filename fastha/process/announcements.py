@@ -26,11 +26,16 @@ class Announcements:
         self._waiting.append(what)
 
     def send(self, addresses: Addresses, now: Ns) -> None:
-        """Everything that waits, now that the addresses are there."""
+        """Everything that waits, now that the addresses are there. First one pass over all of them, then the next: in
+        a great failover every address is told once before any is told again."""
         waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            frames = [frame for place in one.addresses if (frame := self._frame(*place, addresses, now)) is not None]
-            self._engine.frames(self._frames.fileno(), frames * one.count)
+        made = [
+            [frame for place in one.addresses if (frame := self._frame(*place, addresses, now)) is not None]
+            for one in waiting
+        ]
+        for number in range(max((one.count for one in waiting), default=0)):
+            frames = [frame for one, own in zip(waiting, made, strict=True) if number < one.count for frame in own]
+            self._engine.frames(self._frames.fileno(), frames)
 
     def close(self) -> None:
         self._frames.close()

@@ -3,9 +3,9 @@
     engine, rtnetlink, runner, supervisor --events--> core --actions--> engine, addresses, runner, supervisor
 
 Everything happens in turns of the loop. A turn hands events to the core and does what it asks for in order, with one
-exception: addresses wait for the end of the turn, so that a failover of a thousand instances is one netlink batch, and
-announcements and notifications wait for the addresses. That the core lives shows in two things, given from here only:
-the engine's lease and the answer to the watchdog.
+exception: addresses wait for the end of the turn, so that a failover of a thousand instances is one netlink batch;
+announcements wait for the addresses, and what is logged or told for those. That the core lives shows in two things,
+given from here only: the engine's lease and the answer to the watchdog.
 """
 
 import os
@@ -45,8 +45,11 @@ UNKNOWN_EVERY: Final = 5 * S
 FIT_AGAIN: Final = S
 """Sockets that could not be opened are tried again this often; meanwhile their instances stay BACKUP."""
 EXIT_PERMISSION: Final = 4
-ROOM: Final = 1024
-"""Instances the engine has room for, at least; four times those of the first Plan when that is more."""
+ROOM: Final = 64
+"""Instances the engine has room for, at least; twice those of a Plan when that is more: an index is not used again at
+once."""
+EVENTS: Final = 128
+"""Of the engine, in one turn: those of a great failover are carried out portion by portion."""
 
 
 class VrrpWork:
@@ -62,7 +65,7 @@ class VrrpWork:
         self._child = child
         self._loop = child.loop
         self._mails = Mails()
-        self._room = ROOM
+        self._logs: list[actions.Log] = []
         self._tells: list[actions.Tell] = []
         self._mute: set[int] = set()
         """Instances whose adverts fail, as told."""
@@ -70,7 +73,6 @@ class VrrpWork:
         """When the sockets are to be made to fit again; None: they do."""
         self._finished = False
         self._released = False
-        self._states: dict[str, str] = {}
         self._since_wall: dict[str, float] = {}
         """When an instance entered the state it is in, by the clock of that moment."""
         self._timer: asyncio.TimerHandle | None = None
@@ -90,10 +92,9 @@ class VrrpWork:
         _raise_descriptor_limit()
         if plan.process.process_name:
             set_comm(plan.process.process_name)
-        self._room = max(ROOM, 4 * len(plan.instances))
         self.core = RecordingCore(plan, plan.recording.room) if plan.recording else Core(plan)
         self._recording = plan.recording
-        self.engine = AdvertEngine(self._room)
+        self.engine = AdvertEngine(max(ROOM, 2 * len(plan.instances)))
         self.machine = Machine(self._loop, self._child.run_dir, self._complain, self._links_answer)
         try:
             self.announcements = Announcements(self.engine, self.machine.link_of)
@@ -111,8 +112,7 @@ class VrrpWork:
         self._beat()
 
     def reload(self, plan: VrrpPlan) -> None:
-        if 2 * len(plan.instances) > self._room:  # an index is not used again at once
-            raise Refused(f"{len(plan.instances)} instances are more than the running process takes: restart fastha")
+        self.engine.grow(2 * max(len(plan.instances), len(self.core.plan.instances)))
         process = self.core.plan.process
         self._turn([*self.machine.prepare(plan), events.Reload(plan)])
         self._turn(self.machine.settle(plan))
@@ -231,13 +231,11 @@ class VrrpWork:
     # ------------------------------------------------------------------------------------ what wakes us
 
     def _engine_speaks(self) -> None:
-        happened = self.engine.events()
+        happened = self.engine.events(EVENTS)
         for one in happened:
             if isinstance(one, SendFailed):
                 self._send_failed(one)
-        self._turn([one for one in happened if not isinstance(one, SendFailed)])
-        if not self._finished:
-            self.engine.settle()
+        self._turn([one for one in happened if not isinstance(one, SendFailed)], settle=True)
 
     def _send_failed(self, failure: SendFailed) -> None:
         """Tell when adverts cannot leave, and when they can again; that they cannot without a link is no news."""
@@ -299,16 +297,22 @@ class VrrpWork:
 
     # -------------------------------------------------------------------------------------------- a turn
 
-    def _turn(self, happened: Iterable[events.Event]) -> None:
-        """Hand events to the core, and time; do what follows."""
+    def _turn(self, happened: Iterable[events.Event], *, settle: bool = False) -> None:
+        """Hand events to the core, and time; do what follows. `settle`: they were the engine's."""
+        self.engine.hold()
         for event in happened:
             self._do(self.core.handle(event, clock.monotonic()))
         now = clock.monotonic()
         self._do(self.core.tick(now))
         if self._fit_at is not None and now >= self._fit_at:
             self._fit(now)
-        self._complain(self.machine.holdings.commit())
+        problems = self.machine.holdings.commit()
         self.announcements.send(self.machine.holdings.addresses, now)
+        if settle:
+            self.engine.settle()
+        self.engine.go()
+        self._complain(problems)
+        self._log()
         self._tell()
         if self._finished:
             self._end()
@@ -329,8 +333,8 @@ class VrrpWork:
                     self.announcements.add(action)
                 case actions.Tell():
                     self._tells.append(action)
-                case actions.Log(level, text):
-                    self._child.log(level, text)
+                case actions.Log():
+                    self._logs.append(action)
                 case actions.Rebuild():
                     self.machine.assign(self._plans(), self.core.plan)
                     self._fit(clock.monotonic())
@@ -347,18 +351,20 @@ class VrrpWork:
         """By index, as they are now."""
         return {index: one.plan for index, one in self.core.instances.items()}
 
+    def _log(self) -> None:
+        logs, self._logs = self._logs, []
+        for one in logs:
+            self._child.log(one.level, one.text)
+
     def _tell(self) -> None:
         """Notifications to the runner; states, of which a successor may resume, to the supervisor."""
-        if not self._tells:
-            return
-        self._send_tells()
-        states = self.core.states()
-        changed = {name: state for name, state in states.items() if self._states.get(name) != state}
-        if changed:
-            self._since_wall |= dict.fromkeys(changed, clock.wall())
-            down = self.core.master_down_intervals()
-            self._child.report(messages.States(changed, {name: down[name] for name in changed}))
-        self._states = states
+        if self._tells:
+            self._send_tells()
+        if moved := self.core.moved():
+            self._since_wall |= dict.fromkeys(moved, clock.wall())
+            states = {name: instance.state.value for name, instance in moved.items()}
+            down = {name: instance.master_down_interval for name, instance in moved.items()}
+            self._child.report(messages.States(states, down))
 
     def _send_tells(self) -> None:
         tells, self._tells = self._tells, []

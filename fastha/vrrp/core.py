@@ -313,9 +313,10 @@ class Core:
         """name -> state."""
         return {i.name: i.state.value for i in self.instances.values()}
 
-    def master_down_intervals(self) -> dict[str, Ns]:
-        """name -> how long a silent master is believed."""
-        return {i.name: i.master_down_interval for i in self.instances.values()}
+    def moved(self) -> dict[str, Instance]:
+        """name -> instance, of those whose state is another than when this was asked last; or their name."""
+        moved, self.world.moved = self.world.moved, set()
+        return {one.name: one for index in moved if (one := self.instances.get(index)) is not None}
 
     def snapshot(
         self,

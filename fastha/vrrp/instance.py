@@ -71,6 +71,10 @@ class Instance:
         self._announcer = announcer
         self._base_time: Ns = 0
         self._spoke_from: Address | None = None
+        self._made_of: tuple[object, ...] | None = None
+        self._made: tuple[Datagram, ...] = ()
+        """Our advert, and of what it was made."""
+        world.moved.add(index)
         self._learned = plan.adver_int
         """The interval of the master before the last transition."""
         self._surplus = 0
@@ -194,16 +198,27 @@ class Instance:
         )
 
     def datagrams(self, priority: int | None = None) -> tuple[Datagram, ...]:
-        """Our advert for each destination; empty without a source address. `priority` None: the effective one."""
+        """Our advert for each destination; empty without a source address. `priority` None: the effective one. What
+        was made last is kept: a backup makes it ahead, so that a failover finds it."""
         plan, source = self.plan, self.source
         if priority == 0 and plan.family == 4:  # the source may be what is lost
             source = source or self._spoke_from
         if source is None:
             return ()
+        if priority is None:
+            priority = self.effective
+        link = self._world.links.get(plan.interface)
+        made_of = (priority, source, link.mtu if link else 0, self.old_checksum)
+        if self._made_of != made_of:
+            self._made_of, self._made = made_of, self._make(priority, source)
+        return self._made
+
+    def _make(self, priority: int, source: Address) -> tuple[Datagram, ...]:
+        plan = self.plan
         message = wire.Message(
             version=plan.version,
             virtual_router_id=plan.virtual_router_id,
-            priority=self.effective if priority is None else priority,
+            priority=priority,
             interval=plan.adver_int,
             addresses=self._world.advert_addresses(plan),
             auth_type=AUTH_FIELD[plan.auth_type],
@@ -317,6 +332,8 @@ class Instance:
         if plan.old_unicast_checksum is not self.plan.old_unicast_checksum:
             self.old_checksum = plan.old_unicast_checksum is UnicastChecksum.OLD
         self.plan, self.base = plan, plan.priority
+        self._made_of = None
+        self._world.moved.add(self.index)
         self.guard = guard_of(plan, self.guard)
         self.master_adver_int = plan.adver_int
         self.logged.clear()
@@ -338,6 +355,7 @@ class Instance:
         if self.state is State.MASTER and transition.to is not State.MASTER:
             self.stats["release_master"] += 1
         self.state = transition.to
+        self._world.moved.add(self.index)
         self.wanted = State.MASTER if what is Input.START_OWNER else transition.to
         self.since, self.reason = now, reason
         self.logged.clear()
@@ -417,6 +435,7 @@ class Instance:
             self._announcer.freshen(self)
 
     def step_listen(self, _now: Ns, wait: Ns | None = None) -> None:
+        self.datagrams()
         base = self._world.delayed_until or self._base_time
         self.listen(base + (self.master_down_interval if wait is None else wait))
 

@@ -32,6 +32,8 @@ class World:
     out: list[Action] = field(default_factory=list)
     generations: list[int] = field(default_factory=list)
     """By index: rises with each order, also when an index is used again."""
+    moved: set[int] = field(default_factory=set)
+    """Indexes of instances whose state, or name, has changed since the shell asked last."""
     delayed_until: Ns | None = None
     """vrrp_startup_delay is running."""
     detail: bool = False

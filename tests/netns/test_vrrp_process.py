@@ -357,6 +357,17 @@ def test_reload_by_difference(segment: Segment, tmp_path: Path) -> None:
     assert [f.vrrp[2] for f in adverts if f.vrrp[1] == 52][-1] == 0
 
 
+def test_a_reload_may_bring_many_more_instances_than_there_were(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    daemon = FasthaVrrp(a, one(), tmp_path)
+    master(daemon)
+    capture = segment.capture()
+    others = [instance(f"I{i}", vrid=i, vips=(f"10.78.0.{i}",), **FAST) for i in range(100, 200)]  # type: ignore[arg-type]
+    daemon.give(VrrpPlan(instances=(*one().instances, *others)))
+    until(lambda: list(daemon.states.values()).count("MASTER") == 101, "all to be MASTER", 10)
+    until(lambda: {f.vrrp[1] for f in capture.adverts(a.address)} >= {51, *range(100, 200)}, "adverts of all", 5)
+
+
 def test_two_hundred_instances_fail_over_together(segment: Segment, tmp_path: Path) -> None:
     a, b = segment.node(), segment.node()
 
