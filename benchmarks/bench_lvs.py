@@ -65,6 +65,9 @@ class TablePlane:
     def read(self) -> Table:
         return {}
 
+    def disturbed(self) -> bool:
+        return False
+
     def apply(self, operations: list[Operation]) -> list[Refusal]:
         self.writes += len(operations)
         for operation in operations:

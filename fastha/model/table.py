@@ -129,6 +129,10 @@ class Plane(Protocol):
     def read(self) -> Table:
         """The whole table as the kernel has it, foreign services included. OSError when it cannot be read."""
 
+    def disturbed(self) -> bool:
+        """A cheap look for a sign that others have changed the table since it was last read or changed here. A sign
+        proves little, and that there is none proves nothing. OSError when it cannot be had."""
+
     def apply(self, operations: list[Operation]) -> list[Refusal]:
         """Do them in order, batched; EEXIST on add and ENOENT on delete are success. Returns what was refused."""
 

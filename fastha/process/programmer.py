@@ -25,9 +25,11 @@ Touched = dict[ServiceKey, set[DestinationKey] | None]
 Say = Callable[[str, str, str], None]
 """(level, text, cause)"""
 
-CHECK_EVERY: Final = 15 * S
+CHECK_EVERY: Final = S
 CHECK_SHARE: Final = 200
 """Reading the table may take one part in so many of our time: a large one is read less often."""
+NOTICE_SHARE: Final = 10
+"""The same when there is a sign that others changed something (`Plane.disturbed`)."""
 RETRY_FIRST: Final = S
 RETRY_LONGEST: Final = 60 * S
 _TOLD_AT_ONCE: Final = 10
@@ -114,6 +116,9 @@ class Programmer:
         self._retry_at: Ns = 0
         self._retry_delay: Ns = RETRY_FIRST
         self._check_at: Ns = 0
+        self._notice_at: Ns = 0
+        self._took: Ns = 0
+        """How long the last reading took, with what came of it."""
         self._repaired: tuple[Operation, ...] = ()
 
     @property
@@ -149,7 +154,9 @@ class Programmer:
                 self.plane.flush()
             except OSError as error:
                 self._say("error", f"lvs_flush: {error.strerror}", "")
+        begin = time.monotonic_ns()
         table = self._read()
+        self._took = time.monotonic_ns() - begin
         self.mirror = {key: entry for key, entry in table.items() if key in self.ours}
         return table
 
@@ -161,7 +168,7 @@ class Programmer:
         self._see(table, wanted)
         self._apply(reconcile(table, wanted, self.ours), now, lambda: self._agreed(wanted))
         self._lane.wait()
-        self._check_at = now + CHECK_EVERY
+        self._next_check(now)
 
     def _agreed(self, wanted: Table) -> None:
         self._agree(wanted)
@@ -181,6 +188,16 @@ class Programmer:
     def _read(self) -> Table:
         self.counters["plane_reads"] += 1
         return self.plane.read()
+
+    def _next_check(self, now: Ns) -> None:
+        self._check_at = now + max(CHECK_EVERY, CHECK_SHARE * self._took)
+        self._notice_at = now + NOTICE_SHARE * self._took
+
+    def _disturbed(self) -> bool:
+        try:
+            return self.plane.disturbed()
+        except OSError:
+            return True  # the reading says why
 
     def _claim(self, wanted: Iterable[ServiceKey]) -> None:
         """Write down that these are ours, before the kernel has the first of them."""
@@ -308,7 +325,9 @@ class Programmer:
                 self.flush(services, now)
             if not self._retry_at:
                 self._retry_delay = RETRY_FIRST
-        elif now >= self._check_at and self.drift is not Drift.IGNORE:
+        elif self.drift is not Drift.IGNORE and (
+            now >= self._check_at or (now >= self._notice_at and self._disturbed())
+        ):
             self.check(services, now)
 
     def _forget_refusals(self, services: Services) -> None:
@@ -321,7 +340,7 @@ class Programmer:
     def check(self, services: Services, now: Ns) -> None:
         """Read the table and repair what differs from what is wanted."""
         self._services = services
-        self._check_at = now + CHECK_EVERY
+        self._next_check(now)
         if not self.programs:
             self._lost = False
             self._touched = {}
@@ -334,12 +353,14 @@ class Programmer:
                 if self._lost:
                     self._retry(now)
             else:
-                self._judge(outcome, now, begin)
+                self._judge(outcome, now)
+                self._took = time.monotonic_ns() - begin
+                self._next_check(now)
 
         self._lane.run(self._read, read)
 
-    def _judge(self, table: Table, now: Ns, begin: Ns) -> None:
-        """Compare what was read, beginning at `begin`, with what is wanted by now."""
+    def _judge(self, table: Table, now: Ns) -> None:
+        """Compare what was read with what is wanted by now."""
         lost, self._lost = self._lost, False
         wanted = wanted_table(self._services)
         self._claim(wanted)
@@ -354,11 +375,7 @@ class Programmer:
         self.drifted = ()
         self._touched, self._again = {}, {}
 
-        def repaired() -> None:
-            self._agreed(wanted)
-            self._check_at = max(self._check_at, now + CHECK_SHARE * (time.monotonic_ns() - begin))
-
-        self._repair(operations, now, repaired, expected=lost)
+        self._repair(operations, now, lambda: self._agreed(wanted), expected=lost)
 
     def _report(self, operations: list[Operation]) -> None:
         """Tell what a reading found, once, and leave it. What we have to change ourselves later is changed."""

@@ -9,6 +9,8 @@ is not there is deleted.
 import contextlib
 import errno
 import os
+import socket
+import struct
 import subprocess
 from collections.abc import Sequence
 from typing import Final
@@ -39,6 +41,8 @@ _INSTEAD: Final = {
     (Op.EDIT_DEST, errno.ENOENT): Op.ADD_DEST,
 }
 """What reaches the wanted state when the kernel was in another one than expected."""
+_GET_INFO: Final = 64 + 1024 + 64 + 1
+"""IP_VS_SO_GET_INFO of linux/ip_vs.h: version, size of the connection table, number of IPv4 services."""
 _CAREFUL: Final = 100
 """Requests per batch after answers were lost."""
 
@@ -56,12 +60,16 @@ class IpvsPlane:
 
     def __init__(self) -> None:
         self.not_understood: list[str] = []
+        self._count = 0
+        """IPv4 services after our last reading or change."""
+        self._old = _old_interface()
         self._socket = NetlinkSocket()
         try:
             self._family = _load(self._socket)
             # A dump that is still running makes the next one on its socket fail, so they have one of their own.
             self._dumps = NetlinkSocket()
         except BaseException:
+            self._close_old()
             self._socket.close()
             raise
         try:
@@ -76,8 +84,13 @@ class IpvsPlane:
             raise
 
     def close(self) -> None:
+        self._close_old()
         self._socket.close()
         self._dumps.close()
+
+    def _close_old(self) -> None:
+        if self._old is not None:
+            self._old.close()
 
     # ------------------------------------------------------------------------------------------ read
 
@@ -102,7 +115,23 @@ class IpvsPlane:
                     continue
                 entry.destinations[server] = destination
                 entry.connections[server] = connections
+        self._count = self._services()
         return table
+
+    def disturbed(self) -> bool:
+        """See `model.table.Plane`: the number of IPv4 services is another one. It is all that IPVS tells without a
+        reading of the table; nobody is notified of changes."""
+        return self._services() != self._count
+
+    def _services(self) -> int:
+        """0 where the kernel has not the interface of old that tells it."""
+        if self._old is None:
+            return 0
+        try:
+            info = self._old.getsockopt(socket.IPPROTO_IP, _GET_INFO, 12)
+        except OSError:
+            return 0
+        return int(struct.unpack("=3I", info)[2])
 
     def read_timeouts(self) -> tuple[int, int, int]:
         """See `model.table.Plane`."""
@@ -132,6 +161,7 @@ class IpvsPlane:
                 again.append(_as(instead, operation))
         refused = self._send([wire.encode(operation) for operation in again])
         refusals += [_refusal(again[index], refused[index]) for index in sorted(refused)]
+        self._count = self._services()
         return refusals
 
     def _send(self, payloads: list[bytes]) -> dict[int, Refused]:
@@ -153,6 +183,7 @@ class IpvsPlane:
     def flush(self) -> None:
         """See `model.table.Plane`. OSError when the kernel refuses."""
         self._socket.do(self._family, wire.encode_flush())
+        self._count = self._services()
 
     def start_daemon(self, daemon: SyncDaemon) -> None:
         """See `model.table.Plane`."""
@@ -163,6 +194,14 @@ class IpvsPlane:
         # One that never got to run yet is stopped with EINTR, that is, without an answer (Linux 6.1).
         with contextlib.suppress(InterruptedError):
             self._socket.do(self._family, wire.encode_stop_daemon(daemon))
+
+
+def _old_interface() -> socket.socket | None:
+    """A socket whose options are those of IPVS; None where none may be had."""
+    try:
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+    except OSError:
+        return None
 
 
 def _load(sock: NetlinkSocket) -> int:

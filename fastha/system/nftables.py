@@ -74,6 +74,11 @@ class NftablesPlane:
         self._refresh()
         return {at: Entry(entry.service, dict(entry.destinations)) for at, entry in self._table.items()}
 
+    def disturbed(self) -> bool:
+        """See `model.table.Plane`: somebody changed something of nftables. (To be told of each change the kernel would
+        write a message for every element, also of our own transactions: asking for the number costs nothing.)"""
+        return self._ask_generation() != self._generation
+
     def _refresh(self) -> None:
         generation = self._ask_generation()
         if generation == self._generation:

@@ -33,6 +33,10 @@ class NonePlane:
         """Nothing."""
         return {}
 
+    def disturbed(self) -> bool:
+        """Never."""
+        return False
+
     def apply(self, operations: list[Operation]) -> list[Refusal]:  # noqa: ARG002
         """Nothing to do, so nothing is refused."""
         return []

@@ -166,9 +166,8 @@ def test_a_group_is_a_service_for_each_entry(webs: tuple[Web, Web], tmp_path: Pa
         one.close()
         left = {FOREIGN}.union(*(lines(each, second) for each in services))
         checker.until(lambda: set(table()) == left)
-        assert [line for line in checker.told() if line.startswith("RS")] == [
-            f"RS [127.0.0.1]:tcp:{one.port} [g]:0 DOWN"
-        ]
+        down = [f"RS [127.0.0.1]:tcp:{one.port} [g]:0 DOWN"]
+        checker.until(lambda: [line for line in checker.told() if line.startswith("RS")] == down)
         before = checker.snapshot().counters["plane_writes"]
         assert checker.plan(grouped(*entries[1:], ServiceEntry(fwmark=8))).error == ""
         assert set(table()) == {FOREIGN}.union(*(lines(each, second) for each in ("127.9.9.0:81", "7", "8")))

@@ -36,8 +36,8 @@ LVS = (
         name="lvs_drift",
         arguments=Choice(one_of(["repair", "report", "ignore"]), required="error", what="way"),
         default="repair",
-        effect="When others have changed our services in the kernel: put it right within 15 s (or 200 times what "
-        "reading the table takes), or tell it once and show it in the status, or do not look.",
+        effect="When others have changed our services in the kernel: put it right within a second (or 200 times "
+        "what reading the table takes), or tell it once and show it in the status, or do not look.",
         status=Status.OURS,
         example="lvs_drift report",
     ),

@@ -34,6 +34,9 @@ class Kernel:
     def read(self) -> dict[ServiceKey, Any]:
         return {}
 
+    def disturbed(self) -> bool:
+        return False
+
     def apply(self, operations: list[Any]) -> list[Any]:
         return []
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ from fastha.model.plan import CheckerPlan
 from fastha.model.table import DestinationKey, Entry, Op, Operation, Refusal, Service, ServiceKey, Table
 from fastha.model.units import S
 from fastha.process.director import Director
-from fastha.process.programmer import CHECK_EVERY, JournalFile, Programmer
+from fastha.process.programmer import CHECK_EVERY, CHECK_SHARE, NOTICE_SHARE, JournalFile, Programmer
 from tests.check_builders import ModelKernel, plan, rs, tcp, vs
 
 KEY = ServiceKey(4, 0, "TCP", Address("10.0.0.1"), 80)
@@ -35,6 +38,7 @@ class FakePlane:
         self.kernel = ModelKernel()
         self.refuse: Callable[[Operation], int] = lambda _operation: 0
         self.broken = False
+        self.hint = False
         self.batches: list[list[Operation]] = []
         self.before_add: Callable[[], None] = lambda: None
 
@@ -42,6 +46,9 @@ class FakePlane:
         if self.broken:
             raise OSError(errno.ENOBUFS, "no buffers")
         return deepcopy(self.kernel.table)
+
+    def disturbed(self) -> bool:
+        return self.hint
 
     def apply(self, operations: list[Operation]) -> list[Refusal]:
         if self.broken:
@@ -255,6 +262,33 @@ def test_what_others_change_is_put_right(bench: Bench, harm: str) -> None:
     assert bench.programmer.mirror == before
 
 
+def test_a_table_that_takes_long_to_read_is_read_seldom_but_soon_after_a_sign(bench: Bench, monkeypatch: Any) -> None:
+    bench.start()
+    read, seconds = bench.plane.read, itertools.count(1)
+    now = [0]
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
+
+    def slowly() -> Table:
+        now[0] = next(seconds) * S
+        return read()
+
+    monkeypatch.setattr(bench.plane, "read", slowly)
+    bench.tick(CHECK_EVERY / S)
+    reads = bench.programmer.counters["plane_reads"]
+    bench.plane.kernel.table.clear()
+    bench.tick(NOTICE_SHARE + 1)
+    assert bench.programmer.counters["plane_reads"] == reads
+    bench.plane.hint = True
+    bench.tick(1)
+    assert bench.programmer.counters["plane_reads"] == reads + 1
+    assert bench.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}
+    bench.tick(NOTICE_SHARE - 2)
+    assert bench.programmer.counters["plane_reads"] == reads + 1, "whoever changes it all the time costs little"
+    bench.plane.hint = False
+    bench.tick(CHECK_SHARE)
+    assert bench.programmer.counters["plane_reads"] == reads + 2
+
+
 def test_somebody_who_fights_us_is_told_once(bench: Bench) -> None:
     bench.start()
     for _ in range(5):
@@ -347,6 +381,8 @@ def test_the_end_waits_for_what_is_being_done(slow: tuple[Bench, SlowPlane]) -> 
     assert bench.journalled() == set()
 
 
-def test_the_documents_tell_how_long_others_changes_stay():
-    told = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
-    assert f"read again every {CHECK_EVERY // S} s" in " ".join(told.split())
+def test_the_documents_tell_how_long_others_changes_stay() -> None:
+    told = " ".join((Path(__file__).parents[3] / "docs" / "operators.md").read_text().split())
+    assert CHECK_EVERY == S
+    assert f"read again every second, or, when that takes longer than 5 ms, every {CHECK_SHARE} times as long" in told
+    assert f"{NOTICE_SHARE} times as long" in told

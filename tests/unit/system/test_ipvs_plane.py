@@ -48,6 +48,7 @@ def plane(kernel: Kernel) -> IpvsPlane:
     made = IpvsPlane.__new__(IpvsPlane)
     made._socket = kernel  # type: ignore[assignment]
     made._family = 30
+    made._old = None
     return made
 
 
