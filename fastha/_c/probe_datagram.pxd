@@ -14,7 +14,7 @@ from probe cimport (
     KIND_DNS, KIND_PING, KIND_UDP, LOCAL, READING, READS, RECEIVE, REFUSED, REPLY, STATUS, SUCCESS, engine_t, flight_t,
     recipe_t,
 )
-from probe_flight cimport conclude, limit_flight, servers_fault
+from probe_flight cimport blame, conclude, limit_flight, servers_fault
 
 
 cdef enum:
@@ -99,7 +99,7 @@ cdef inline void on_datagram_event(engine_t *engine, int32_t which) noexcept nog
         if count < 0:
             error = errno
             if error != EAGAIN and error != EINTR:
-                conclude(engine, which, REFUSED, error)
+                conclude(engine, which, blame(error), error)
             return
         heard = judge_datagram(flight, recipe, &source, engine.buffer, <size_t> count)
         if heard == HEARD_GOOD:

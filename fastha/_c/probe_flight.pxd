@@ -4,15 +4,16 @@
 # counted as missed, and there is never a burst. A probe's deadline counts from its real start.
 
 from libc.errno cimport (
-    ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ETIMEDOUT,
+    ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOBUFS, ENOMEM, EPERM,
+    ETIMEDOUT,
 )
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from http_reply cimport DIGEST_SIZE
 from probe cimport (
-    BACKOFF, BOUNDS, CERTIFICATE, DIGEST, HELD, KIND_HTTP, KIND_SSL, LATENESS_BOUNDS, LOCAL, READY, SUCCESS, TICK,
-    TIMEOUT, WAITING, counters_t, engine_t, flight_t, seen_t, target_t, verdict_t,
+    BACKOFF, BOUNDS, CERTIFICATE, DIGEST, HELD, KIND_HTTP, KIND_SSL, LATENESS_BOUNDS, LOCAL, READY, REFUSED, SUCCESS,
+    TICK, TIMEOUT, WAITING, counters_t, engine_t, flight_t, seen_t, target_t, verdict_t,
 )
 from probe_sockets cimport land
 from ring cimport mark_set, ring_fence, ring_store
@@ -25,6 +26,12 @@ cdef inline bint servers_fault(int error) noexcept nogil:
         error == ECONNREFUSED or error == ENETUNREACH or error == EHOSTUNREACH or error == EHOSTDOWN
         or error == ENETDOWN or error == ECONNRESET or error == ECONNABORTED or error == ETIMEDOUT
     )
+
+
+cdef inline verdict_t blame(int error) noexcept nogil:
+    """Whose an error is that comes after connect(): memory and a firewall of this host are ours. EACCES is not: IPv6
+    says so of an ICMP message from a router."""
+    return LOCAL if error == ENOMEM or error == ENOBUFS or error == EPERM else REFUSED
 
 
 cdef inline int64_t per_megasecond(int64_t interval) noexcept nogil:

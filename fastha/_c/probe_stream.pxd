@@ -16,10 +16,10 @@ from http_reply cimport (
 )
 from probe cimport (
     BROKEN, CERTIFICATE, CLOSED, CONNECTING, DIGEST, HANDSHAKING, INTRODUCING, KIND_HTTP, KIND_SMTP, KIND_SSL,
-    KIND_TCP, LOCAL, NO_DATA, OPEN, READING, READS, RECEIVE, REFUSED, REGEX, REPLY, SENDING, STATUS, SUCCESS, TLS,
+    KIND_TCP, LOCAL, NO_DATA, OPEN, READING, READS, RECEIVE, REGEX, REPLY, SENDING, STATUS, SUCCESS, TLS,
     engine_t, flight_t, recipe_t, verdict_t,
 )
-from probe_flight cimport conclude, limit_flight, redial
+from probe_flight cimport blame, conclude, limit_flight, redial
 from proxy_header cimport PROXY_ROOM, proxy_header
 from smtp_reply cimport smtp_feed
 from talk cimport NOT_SAID, SAID, SAY_MORE, TALK_ROOM, said_t, step_t, talk_judge, talk_open
@@ -65,7 +65,7 @@ cdef inline int give_up(engine_t *engine, int32_t which, int end, int error) noe
         redial(engine, which)
         return OVER
     flight.reset_unseen = 1
-    conclude(engine, which, REFUSED if end == TLS_SYSTEM else CERTIFICATE if end == TLS_DISTRUST else TLS, error)
+    conclude(engine, which, blame(error) if end == TLS_SYSTEM else CERTIFICATE if end == TLS_DISTRUST else TLS, error)
     return OVER
 
 
@@ -406,7 +406,7 @@ cdef inline void on_stream_event(engine_t *engine, int32_t which, uint32_t event
             error = socket_error(flight.fd)
             if error:
                 flight.reset_unseen = 1
-                conclude(engine, which, REFUSED, error)
+                conclude(engine, which, blame(error), error)
                 return
         if not events & EPOLLOUT or not connected(engine, which):
             return
