@@ -54,6 +54,11 @@ class Reading:
         self.complained = True
         self.report.error(message, self.line, word, suggestion=suggestion, exit_code=exit_code)
 
+    def advise(self, message: str, word: int = 1, *, suggestion: str = "") -> None:
+        """An error as keepalived counts, though what was written is in force."""
+        self.complained = True
+        self.report.error(message, self.line, word, suggestion=suggestion, advice=True)
+
     def note(self, message: str, word: int = 1, *, suggestion: str = "") -> None:
         self.complained = True
         self.report.note(message, self.line, word, suggestion=suggestion)

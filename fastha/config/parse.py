@@ -221,7 +221,7 @@ class Parser:
         if word.status in SAID and not node.pending:
             self.pending.setdefault((node.block.path, word.name), (word, line))
         if word.deprecated:
-            complain = reading.note if word.tolerated else reading.error
+            complain = reading.note if word.tolerated else reading.advise
             complain(f"'{word.name}' is deprecated", 0, suggestion=f"write: {word.deprecated}")
         if word.after is not None:
             setting, allowed, phrase = word.after
@@ -232,7 +232,7 @@ class Parser:
             reading.error(f"'{word.name}' is given a second time; it is ignored", 0)
             return False
         if word.repeat is Repeat.REPLACED and node.has(word.setting):
-            reading.error(f"'{word.name}' is given a second time; this one counts", 0)
+            reading.advise(f"'{word.name}' is given a second time; this one counts", 0)
         return True
 
     def _open(self, node: Node, word: Word, line: Line) -> None:

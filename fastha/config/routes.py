@@ -76,7 +76,7 @@ class _Options:
         """An address with an optional length, or a word for all addresses; DROP when it is none."""
         if text in DESTINATIONS:
             if text == "default6":
-                self.r.error("'default6' is deprecated", at, suggestion="write: inet6 default")
+                self.r.advise("'default6' is deprecated", at, suggestion="write: inet6 default")
                 self.family(6, at)
             return "default"
         host, slash, length = text.partition("/")
@@ -263,7 +263,7 @@ def route(r: Reading) -> Any:
         else:
             if name in {"gw", "or"}:
                 instead = "via" if name == "gw" else "nexthop"
-                r.error(f"'{name}' is deprecated for routes", at, suggestion=f"write: {instead}")
+                r.advise(f"'{name}' is deprecated for routes", at, suggestion=f"write: {instead}")
             at = options.option(word, at)
     if not options.lost and "to" not in found:
         options.lose("a route needs a destination", 0)
@@ -326,6 +326,6 @@ def rule(r: Reading) -> Any:
         if "goto" in found:
             options.lose("'goto' needs a preference", found["goto"][1])
         else:
-            r.error("a rule without a preference gets 16384 and downwards, which is probably not meant", 0)
+            r.advise("a rule without a preference gets 16384 and downwards, which is probably not meant", 0)
     _untracked_protocol(options)
     return DROP if options.lost else options.result

@@ -166,7 +166,11 @@ class Machine:
         if not isinstance(change, events.LinkChanged):
             return change
         plan = self._plan
-        if plan.dynamic_interfaces and not plan.allow_if_changes and change.name not in {m.name for m in plan.made_links}:
+        if (
+            plan.dynamic_interfaces
+            and not plan.allow_if_changes
+            and change.name not in {m.name for m in plan.made_links}
+        ):
             change = self._returning.judged(change)
         return self._linkbeats.judged(change)
 

@@ -74,6 +74,10 @@ class _Instance:
         line = self.node.line_of(setting) if setting else self.node.line
         self.ctx.error(f"{self.name}: {message}", line, 0 if setting else 1, suggestion=suggestion)
 
+    def advise(self, message: str, setting: str = "", *, suggestion: str = "") -> None:
+        line = self.node.line_of(setting) if setting else self.node.line
+        self.ctx.advise(f"{self.name}: {message}", line, 0 if setting else 1, suggestion=suggestion)
+
     def refuse(self, message: str, setting: str = "", *, suggestion: str = "") -> None:
         """`setting`: the value that is at fault; by default the instance as a whole."""
         line = self.node.line_of(setting) if setting else self.node.line
@@ -247,7 +251,7 @@ class _Instance:
                 self.error(f"{text}: multicast is used", suggestion=suggestion)
         made = next((word for word in ("use_vmac", "use_ipvlan") if self.node.has(word)), "")
         if made and self._unicast_wanted() and not self.node.has("vmac_xmit_base"):
-            self.error(f"unicast with {made} needs vmac_xmit_base; it is taken as set", made)
+            self.advise(f"unicast with {made} needs vmac_xmit_base; it is taken as set", made)
         if peers and self.strict and self._multicast_capable():
             self.refuse("unicast is not allowed in strict mode")
         return tuple(peers.values())
@@ -332,7 +336,7 @@ class _Instance:
             if self.strict or self.version == 3:
                 self.refuse("virtual_ipaddress is empty, and version 3 and strict mode need an address")
             elif not node.has("no_virtual_ipaddress"):
-                self.error("virtual_ipaddress is missing or empty", suggestion="or say no_virtual_ipaddress")
+                self.advise("virtual_ipaddress is missing or empty", suggestion="or say no_virtual_ipaddress")
         if self.family == 6 and addresses and not self.node.entries("unicast_peer"):
             self._link_local_first(addresses[0])
         if self.strict and node.has("no_virtual_ipaddress"):
@@ -345,7 +349,7 @@ class _Instance:
             return
         text = f"the first address, {first.address}, is not link-local, as the RFC wants it for IPv6"
         if self.strict:
-            self.error(text, suggestion="put the fe80:: address first")
+            self.advise(text, suggestion="put the fe80:: address first")
         else:
             self.ctx.report.note(f"{self.name}: {text}", self.node.line, 1)
 

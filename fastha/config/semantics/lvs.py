@@ -267,6 +267,10 @@ class _Service:
         line = self.node.line_of(setting) if setting else self.node.line
         self.ctx.error(f"{self.spoken}: {message}", line, word)
 
+    def advise(self, message: str, setting: str = "", word: int = 0) -> None:
+        line = self.node.line_of(setting) if setting else self.node.line
+        self.ctx.advise(f"{self.spoken}: {message}", line, word)
+
     def plan(self) -> VirtualServer | None:
         node, key = self.node, self.key
         if not self._family():
@@ -274,12 +278,12 @@ class _Service:
         self._protocol()
         scheduler: str | None = node.maybe("lvs_sched")
         if scheduler is None:
-            self.error("no scheduler (lvs_sched); wlc is used")
+            self.advise("no scheduler (lvs_sched); wlc is used")
             scheduler = "wlc"
         granularity = self._granularity()
         self._port()
         if self.method is None and self._method_needed():
-            self.error("no forwarding method (lvs_method); NAT is used")
+            self.advise("no forwarding method (lvs_method); NAT is used")
         method = self.method or Method()
         servers = self._real_servers(method)
         if not servers:
@@ -383,7 +387,7 @@ class _Service:
                 self.error("a firewall mark has no protocol; it is ignored", "protocol")
             self.protocol = "NONE"
         elif self.protocol == "NONE":
-            self.error("no protocol; UDP is used")
+            self.advise("no protocol; UDP is used")
             self.protocol = "UDP"
             self.name = self._name()
 
@@ -406,7 +410,7 @@ class _Service:
     def _port(self) -> None:
         ports = self.group.ports if self.group is not None else set() if self.marked else {self.key.port}
         if 0 in ports and not self.timeout:
-            self.error(f"port 0 needs persistence; persistence_timeout {PERSISTENCE} is used")
+            self.advise(f"port 0 needs persistence; persistence_timeout {PERSISTENCE} is used")
             self.timeout = PERSISTENCE
 
     def _flags(self) -> int:
@@ -500,7 +504,7 @@ class _Service:
                 )
             return written.port
         if direct and written.port and written.port != self.key.port:
-            self.ctx.error(
+            self.ctx.advise(
                 f"{self.spoken}: {method.forwarding} cannot change the port; real server "
                 f"{written.address} gets port {self.key.port}, and is checked at {written.port}",
                 rs.line,
@@ -519,9 +523,9 @@ class _Service:
         hysteresis: int = node.get("hysteresis", 0)
         total = sum(server.weight for server in servers if not server.backup)
         if all(server.backup for server in servers):
-            self.error("all real servers are backups; they serve always, and quorum is never gained")
+            self.advise("all real servers are backups; they serve always, and quorum is never gained")
         if quorum > total:
-            self.error(
+            self.advise(
                 f"quorum {quorum} is more than the weights of its real servers come to; {max(total, 1)} is used",
                 "quorum",
                 1 if node.has("quorum") else 0,
@@ -529,7 +533,7 @@ class _Service:
             # keepalived would go on with quorum 0 and an endless hysteresis, and never serve again
             quorum = max(total, 1)
         if hysteresis >= quorum:
-            self.error(f"hysteresis {hysteresis} is not below quorum {quorum}; {quorum - 1} is used", "hysteresis", 1)
+            self.advise(f"hysteresis {hysteresis} is not below quorum {quorum}; {quorum - 1} is used", "hysteresis", 1)
             hysteresis = quorum - 1
         return quorum, hysteresis
 

@@ -183,6 +183,7 @@ class Scripts:
                 0,
                 suggestion="set enable_script_security and script_user in global_defs",
                 exit_code=Exit.SECURITY,
+                advice=True,
             )
 
 

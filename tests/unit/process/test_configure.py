@@ -25,7 +25,7 @@ from fastha.model.plan import (
 from fastha.model.units import S
 from fastha.process.configure import errors, refusal, unchangeable
 from fastha.process.parts import parts_of
-from tests.config_machine import read
+from tests.config_machine import Machine, read
 
 
 def reading(*messages: str, plan: Plan | None = None, severity=Severity.ERROR):
@@ -120,3 +120,33 @@ def test_a_finding_is_one_line_of_the_log():
     found = Diagnostic(severity=Severity.ERROR, message="no such word", file="f", line=3, column=1, source="wurd 1",
                        suggestion="do you mean 'word'?", included_from="g:1")  # fmt: skip
     assert found.log_line() == "f:3:1: no such word (included from g:1; do you mean 'word'?)"
+
+
+ROUTER = "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n{}\n}}\n"
+ADDRESS = "virtual_ipaddress {\n192.0.2.10/24\n}\n"
+POOL = "virtual_server 192.0.2.10 80 {{\n{}\nreal_server 192.0.2.21 80 {{\n}}\n}}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ROUTER.format(ADDRESS + "notify /usr/bin/true"),
+        ROUTER.format(""),
+        ROUTER.format(ADDRESS + "linkbeat_use_polling"),
+        ROUTER.format(ADDRESS + "virtual_rules {\nfrom 192.0.2.10 table 10\n}"),
+        POOL.format("quorum 5"),
+        POOL.format("lvs_sched rr"),
+        POOL.format("protocol TCP\nlvs_sched rr\nlvs_method NAT\nvirtualhost a\nvirtualhost b"),
+    ],
+)
+def test_what_counts_in_a_test_of_the_file_but_is_in_force_stops_no_reload(text: str) -> None:
+    machine = Machine()
+    machine.program("/usr/bin/true")
+    loaded = read(text, machine)
+    assert loaded.exit_code > 0
+    assert refusal(loaded, set()) == ""
+
+
+@pytest.mark.parametrize("line", ["priority 300", "prioriti 100", "advert_int 0", "track_script {\nnosuch\n}"])
+def test_what_was_written_and_does_not_count_does(line: str) -> None:
+    assert refusal(read(ROUTER.format(ADDRESS + line)), set()) != ""
