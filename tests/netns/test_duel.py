@@ -13,7 +13,7 @@ import pytest
 
 from fastha.vrrp.recording import replay
 from tests.netns import duel_cases, duel_cases_reload, duel_cases_tracking
-from tests.netns.duel import KEEPALIVED, Case, Story, play
+from tests.netns.duel import KEEPALIVED, Case, Story, differences, play
 
 pytestmark = [pytest.mark.netns, pytest.mark.compat]
 
@@ -32,15 +32,6 @@ OLDER: dict[str, str] = {
     "two_owners_the_other_one_goes_on": "before 2.4 the wait for the other is longer, or there is none",
     "two_owners_we_yield": "before 2.3 both lower themselves at once",
 }
-COUNTED_BY_TIME = {"advert_sent"}
-"""The daemons do not start at the same moment."""
-DIFFERS = {
-    "spoiled_version_2": {"advert_rcvd", "auth_failure", "packet_len_err"},
-    "nothing_changes_for_a_backup": {"advert_rcvd"},
-    "a_backup_unlearns_the_interval": {"advert_rcvd"},
-}
-"""Counters that differ by design: keepalived looks for the password at the end of Ethernet padding, or knows none; the
-peer speaks until the last case is ready."""
 
 
 def version() -> tuple[int, ...]:
@@ -68,16 +59,7 @@ def test_both_do_the_same(stories: dict[str, dict[str, dict[str, Story]]], stage
     assert not ours.failure
     if case.name in OLDER and version() < (2, 4):
         return  # it has done what its script waits for, and there is nothing to compare with
-    assert not theirs.failure
-    assert ours.texts("fifo") == theirs.texts("fifo")
-    for (text, mine), (_, yours) in zip(ours.delays("fifo"), theirs.delays("fifo"), strict=True):
-        assert case.timing is None or abs(mine - yours) < case.timing, text
-    assert distinct(ours.texts("advert")) == distinct(theirs.texts("advert"))
-    assert ours.texts("announce") == theirs.texts("announce")
-    assert ours.texts("look") == theirs.texts("look")
-    passed_over = COUNTED_BY_TIME | DIFFERS.get(case.name, set())
-    for name, count in theirs.stats.items():
-        assert name in passed_over or ours.stats[name] == count, name
+    assert differences(case, theirs, ours) == []
 
 
 @pytest.mark.usefixtures("stories")
@@ -86,9 +68,3 @@ def test_what_fastha_did_can_be_replayed(places: dict[str, Path], stage: str) ->
     steps = list(replay((places[stage] / "fastha/recording.jsonl").read_bytes()))
     assert len(steps) > 40
     assert all(step.same for step in steps)
-
-
-def distinct(lines: list[str]) -> list[str]:
-    """Without repetitions and marks: how many adverts are between two marks is a matter of phase."""
-    lines = [line for line in lines if not line.startswith("--")]
-    return [line for at, line in enumerate(lines) if not at or line != lines[at - 1]]
