@@ -378,7 +378,7 @@ class HttpChecker(Checker):
         return "SSL_GET" if self.check.tls else "HTTP_GET"
 
     def succeed(self, status: int) -> tuple[Change, Ns]:
-        hurry = self.check.fast_recovery and not self.up
+        hurry = self.check.fast_recovery and not (self.up and self.has_run)
         if self.failed_url >= 0:
             self.failed_url = -1
             self.url = 0
