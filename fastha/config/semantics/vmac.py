@@ -23,12 +23,15 @@ class Vmacs:
         self._made: dict[tuple[str, str], MadeLink] = {}
         """(base, MAC address; of an ipvlan its name) -> link"""
         self._taken = set(ctx.host.interfaces())
+        self._options: dict[Node, dict[str, Any]] = {}
+        """Of each instance with an interface of its own: what its line says, less what cannot be had."""
         for node in ctx.root.blocks("vrrp_instance"):
             options = _options(node)
             if options is None:
                 continue
             self._judge_names(node)
             self._judge(node, options)
+            self._options[node] = options
             if "name" in options:
                 self._taken.add(options["name"])
                 ctx.made.setdefault(options["name"], node.get("interface", ""))
@@ -38,7 +41,7 @@ class Vmacs:
 
     def of_instance(self, node: Node, base: str, vrid: int, family: Family, *, strict: bool) -> MadeLink | None:
         """The interface that the instance runs on; None: on the one it names."""
-        options = _options(node)
+        options = self._options.get(node)
         if options is None:
             return None
         group = self._group(node, options)

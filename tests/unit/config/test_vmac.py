@@ -149,3 +149,10 @@ def test_links_that_are_polled() -> None:
 def test_any_word_of_unicast_puts_adverts_on_the_interface_underneath(word: str) -> None:
     (one,) = plan(text(more=f"use_vmac\n{word}")).instances
     assert (one.interface, one.unicast) == ("eth0", False)
+
+
+def test_a_name_that_cannot_be_had_is_no_name() -> None:
+    other = {"mine": Interface("mine", kind="veth")}
+    assert names(plan(text(more="use_vmac mine"), Furnished(others=other)))[0][0] == "vrrp.51"
+    twice = plan(text(more="use_vmac mine") + text("B", 7, more="use_vmac mine"))
+    assert [name for name, _, _ in names(twice)] == ["mine", "vrrp.7"]
