@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+import orjson
+
 from fastha.cli.options import DEFAULT_CONFIG, Parser
 from fastha.config import dump
 from fastha.config.diagnostics import Severity
@@ -34,7 +36,7 @@ def main(words: Sequence[str]) -> int:
         print(f"fastha dump: cannot read {options.config}: {why}", file=sys.stderr)
         return 1
     if options.format == "json":
-        print(dump.as_json(root).decode())
+        print(orjson.dumps(dump.as_data(root), option=orjson.OPT_INDENT_2).decode())
     else:
         print(dump.canonical(root), end="")
     errors = sum(finding.severity is Severity.ERROR for finding in findings)

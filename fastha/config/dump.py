@@ -7,8 +7,6 @@ are the corrected ones. Reading a dump gives the Plan that reading the original 
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from fastha.config.arguments import DROP, Flag, Reading
 from fastha.config.diagnostics import Diagnostic, Report
 from fastha.config.expand import MAX_LINE
@@ -108,11 +106,6 @@ def escaped(text: str) -> str:
     outside = [part.replace("#", r"\#").replace("!", r"\!") for part in parts[::2]]
     parts[::2] = outside
     return '"'.join(parts)
-
-
-def as_json(root: Node) -> bytes:
-    """The configuration as JSON, as `docs/schema.json` describes it."""
-    return orjson.dumps(as_data(root), option=orjson.OPT_INDENT_2)
 
 
 def as_data(node: Node) -> dict[str, Any]:
