@@ -125,7 +125,8 @@ def _sockets_recycle():
 @final
 cdef class ProbeEngine:
     cdef object thread
-    cdef dict pools, statuses, recipes
+    cdef dict pools, statuses
+    cdef list recipes  # by target
     cdef object regexes, talks, trusts
     cdef TlsContext tls
     cdef bint stopped
@@ -144,7 +145,7 @@ cdef class ProbeEngine:
             raise ValueError(f"cap {cap} is not positive")
         self.engine.most = cap
         self.engine.recycling = 1 if recycle else 0
-        self.pools, self.statuses, self.recipes = {}, {}, {}
+        self.pools, self.statuses, self.recipes = {}, {}, []
         self.regexes, self.talks, self.trusts = WeakValueDictionary(), WeakValueDictionary(), WeakValueDictionary()
         self.retired = deque()
         self.engine.empty = self.engine.hungry = -1
@@ -379,6 +380,8 @@ cdef class ProbeEngine:
         self.put(&command)
         self.wanted[target] = <uint64_t> command.generation + 1
         self.retire(target)
+        while len(self.recipes) <= target:
+            self.recipes.append(None)
         self.recipes[target] = recipe
         return 0
 
@@ -453,8 +456,9 @@ cdef class ProbeEngine:
 
     cdef object retire(self, int32_t target):
         """The target's recipe has been replaced; what the thread has not taken yet may still point to it."""
-        held = self.recipes.pop(target, None)
+        held = self.recipes[target] if target < len(self.recipes) else None
         if held is not None:
+            self.recipes[target] = None
             self.retired.append((self.given, held))
         self.forget_retired()
 

@@ -46,6 +46,7 @@ from fastha.process.messages import (
 from fastha.process.probers import Probers
 from fastha.process.programmer import JournalFile, Programmer
 from fastha.process.turns import Lateness
+from fastha.process.thrift import share
 from fastha.system import clock, netns
 from fastha.system.links import Network
 from fastha.system.ping import allow_ping, restore_ping
@@ -103,6 +104,7 @@ class CheckerWork:
     # ---------------------------------------------------------------------------------------- life
 
     def start(self, plan: CheckerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - instances are not ours
+        share(plan)
         self._schedule(plan)
         tls = _tls_context(plan)
         self.programmer = self._programmer(self._open_plane(plan))
@@ -131,6 +133,7 @@ class CheckerWork:
         gc.freeze()
 
     def reload(self, plan: CheckerPlan) -> None:
+        share(plan)
         old = self.director.plan
         if plan.net_namespace_ipvs != old.net_namespace_ipvs:
             self._child.log("warning", "a changed net_namespace_ipvs needs a restart; the one of the start stays")

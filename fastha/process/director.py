@@ -443,7 +443,7 @@ class Director:
             if kept is None:
                 self._new_pool(service, now, fresh=False)
                 continue
-            self.pools[key] = kept
+            self.pools[kept.key] = kept  # with the old key: one small piece of the new Plan keeps a megabyte of it
             kept.no_checker_emails = plan.no_checker_emails
             if kept.plan != service:
                 self._reload_pool(kept, service, now)
