@@ -9,7 +9,7 @@ a statement that belongs into an outer block ends those inside it: what follows 
 from typing import Any
 
 from fastha.config.arguments import DROP, Reading
-from fastha.config.braces import Braces, LeftOpen
+from fastha.config.braces import NO_KEYWORDS, Braces, LeftOpen
 from fastha.config.diagnostics import Report, closest
 from fastha.config.foreign import shell
 from fastha.config.hints import cut_by_comment
@@ -309,9 +309,12 @@ class Parser:
             if line.words is OPEN:
                 self._report.error("this '{' opens nothing; it is ignored", line)
                 continue
-            stranger = self._next_is(OPEN) or any(line.words[0] in outer.block.index for outer in outside)
-            if stranger and self._left(line):
+            stranger = any(line.words[0] in outer.block.index for outer in outside)
+            if (stranger or self._next_is(OPEN)) and self._left(line):
                 return
+            if stranger and node.block.line in NO_KEYWORDS:
+                self._unknown(node, line)
+                continue
             item = read(Reading(line, self._report))
             if item is not DROP:
                 node.further.append(line)

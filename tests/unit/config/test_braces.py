@@ -130,6 +130,16 @@ def test_a_block_in_the_wrong_place_is_one_finding() -> None:
     assert loaded.exit_code == 5
 
 
+def test_a_block_inside_a_list_is_said_to_belong_elsewhere() -> None:
+    loaded = read(instance(" virtual_ipaddress_excluded {\n  track_interface {\n   eth1\n  }\n }\n"))
+    first = loaded.diagnostics[0]
+    assert first.message == (
+        "unknown keyword 'track_interface' in virtual_ipaddress_excluded; its contents are taken for those of "
+        "virtual_ipaddress_excluded, and its '}' ends virtual_ipaddress_excluded"
+    )
+    assert first.suggestion == "'track_interface' belongs into vrrp_instance, vrrp_sync_group"
+
+
 def test_only_blocks_are_named_as_places() -> None:
     (found,) = read("priority 5\nscript </dev/null\n").diagnostics[:1]
     assert found.suggestion == "'priority' belongs into vrrp_instance"
