@@ -196,6 +196,7 @@ class _Instance:
             v3_checksum_as_v2=node.get("v3_checksum_as_v2", defs.get("v3_checksum_as_v2", False)),
             owner_ignore_adverts=self._owner_ignores(),
             notify_priority_changes=self._notify_priority_changes(),
+            promote_secondaries=self.node.has("promote_secondaries"),
             notify_deleted=node.has("notify_deleted"),
         )
 

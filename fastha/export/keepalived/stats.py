@@ -153,7 +153,7 @@ def _data(plan: Plan, one: VrrpInstance, now: InstanceSnapshot, notifies: Notifi
         "base_priority": one.priority,
         "effective_priority": now.effective_priority,
         "vipset": bool(now.present) and now.state == "MASTER",
-        "promote_secondaries": False,
+        "promote_secondaries": one.promote_secondaries,
         "adver_int": words.number(now.adver_int),
         "master_adver_int": words.number(now.master_adver_int),
         "accept": int(one.accept),
@@ -190,12 +190,14 @@ def _scripts(notifies: Notifies | None) -> dict[str, str]:
 
 def _lists(plan: Plan, one: VrrpInstance, now: InstanceSnapshot) -> dict[str, list[str]]:
     commands = {script.name: words.quoted(script.command.argv) for script in plan.runner.track_scripts}
+    made = words.made_link(plan.vrrp, one)
+    own = {one.interface, made.name if made is not None else ""}
     return {
         "vips": list(words.addresses(one.addresses, now.present, plan.vrrp)),
         "evips": list(words.addresses(one.excluded_addresses, now.present, plan.vrrp)),
         "vroutes": [routes.route(each) for each in one.routes],
         "vrules": [routes.rule(each) for each in one.rules],
-        "track_ifp": [track.name for track in one.track_interfaces if track.name != one.interface],
+        "track_ifp": [track.name for track in one.track_interfaces if track.name not in own],
         "track_script": [commands[track.name] for track in one.track_scripts if track.name in commands],
         "track_process": [track.name for track in one.track_processes],
     }

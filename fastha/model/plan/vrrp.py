@@ -160,6 +160,8 @@ class VrrpInstance:
     v3_checksum_as_v2: bool = False
     owner_ignore_adverts: bool = False
     notify_priority_changes: bool = False
+    promote_secondaries: bool = False
+    """It asks for that on its interface; what is to be set is in the whole plan."""
     notify_deleted: bool = False
     """Removal by a reload is told as DELETED, not as FAULT."""
 
