@@ -34,9 +34,9 @@ TLS = (
     ),
     _text(
         "tls_ca",
-        "PATH",
+        "PATH|system",
         "none: any certificate will do",
-        "Certificates that the server's is judged by.",
+        "Certificates that the server's is judged by; system: those of this host.",
         "/etc/ssl/ca.pem",
     ),
     _text(

@@ -32,6 +32,8 @@ def service_check(
     for word in ("tls_ca", "tls_name"):
         if node.has(word) and not tls:
             ctx.error(f"real server {name}: {word} without tls; it is ignored", node.line_of(word), 0)
+    if check.tls_ca not in {None, "system"} and ctx.host.stat(check.tls_ca or "") is None:
+        ctx.error(f"real server {name}: {check.tls_ca} is not there; nothing can be checked", node.line_of("tls_ca"), 1)
     if check.password_file is not None:
         _password(ctx, node, check.password_file)
     if check.library and not ctx.host.has_module(check.library):

@@ -171,7 +171,7 @@ class ServiceCheck(CheckerTiming):
     """Its first line is the password; read for each run, so that it can be changed."""
     tls: bool = False
     tls_ca: str | None = None
-    """Certificates that the server's is judged by; None: it is not judged."""
+    """Certificates that the server's is judged by, `system` for this host's; None: it is not judged."""
     tls_name: str | None = None
     """The name that is sent, and that the certificate must have; None: none is sent, and any name will do."""
 

@@ -102,7 +102,9 @@ def tls_context(check: ServiceCheck, *, http2: bool = False) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE if check.tls_ca is None else ssl.CERT_REQUIRED
     if http2:
         context.set_alpn_protocols(_ALPN)
-    if check.tls_ca is not None:
+    if check.tls_ca == "system":
+        context.load_default_certs()
+    elif check.tls_ca is not None:
         try:
             context.load_verify_locations(check.tls_ca)
         except OSError as error:

@@ -26,7 +26,7 @@ def test_all_kinds() -> None:
         "PGSQL_CHECK {\nuser check\npassword_file /etc/secret\ndatabase shop\ndeadline 2.5\n}\n"
         "REDIS_CHECK {\nbindto 192.0.2.1\nfwmark 7\nretry 3\n}\n"
         'LDAP_CHECK {\nuser "cn=check,dc=example"\n}\n',
-        machine=Machine(files={"/etc/secret": b"x"}, modes={"/etc/secret": (0o100600, 0, 0)}),
+        machine=Machine(files={"/etc/secret": b"x", "/etc/ca.pem": b""}, modes={"/etc/secret": (0o100600, 0, 0)}),
     )
     assert said == []
     grpc, mysql, pgsql, redis, ldap = server.checkers.service
@@ -53,6 +53,7 @@ def test_all_kinds() -> None:
         ("PGSQL_CHECK {\nuser a\n}", "PGSQL_CHECK needs the Python package pg8000"),
         ("PGSQL_CHECK {\ntls\n}", "PGSQL_CHECK speaks TLS only with a user; tls is ignored"),
         ("REDIS_CHECK {\ntls_ca /x\n}", "tls_ca without tls; it is ignored"),
+        ("REDIS_CHECK {\ntls\ntls_ca /x\n}", "/x is not there; nothing can be checked"),
         ("LDAP_CHECK {\npassword_file /nonexistent\n}", "/nonexistent is not there (yet)"),
     ],
 )
@@ -60,7 +61,7 @@ def test_what_makes_no_sense_is_said(inside: str, complaint: str) -> None:
     server, said = read(inside, machine=Machine(modules=frozenset()))
     assert any(complaint in each or each.endswith(complaint) for each in said), said
     assert len(server.checkers.service) == 1
-    assert not server.checkers.service[0].tls
+    assert server.checkers.service[0].tls == ("is not there; nothing" in complaint)
 
 
 def test_a_greeting_needs_no_library() -> None:
