@@ -148,6 +148,7 @@ def _plan(ctx: Context, *, log_detail: bool) -> Plan | None:
         notifies=(*vrrp_notifies(ctx, scripts, vrrp), *lvs.notifies),
         fifos=fifos(ctx, scripts),
         mail=mail(ctx),
+        process_monitor_buffer=ctx.defs.get("process_monitor_rcv_bufs", 0),
     )
     if ctx.refused:
         return None

@@ -47,7 +47,7 @@ from fastha.process.probers import Probers
 from fastha.process.programmer import JournalFile, Programmer
 from fastha.process.turns import Lateness
 from fastha.process.thrift import share
-from fastha.system import clock, netns
+from fastha.system import buffers, clock, netns
 from fastha.system.links import Network
 from fastha.system.ping import allow_ping, restore_ping
 from fastha.system.plane import open_plane
@@ -237,6 +237,8 @@ class CheckerWork:
             self._ping_range = None
 
     def _schedule(self, plan: CheckerPlan) -> None:
+        buffers.ask("command", plan.process.command_buffer)
+        buffers.ask("monitor", plan.process.monitor_buffer)
         if plan.process.process_name:
             set_comm(plan.process.process_name)
         for line in apply_settings(plan.process):

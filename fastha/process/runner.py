@@ -28,6 +28,7 @@ from fastha.process.notifier import STOP_PATIENCE, Notifier
 from fastha.process.trackfiles import TrackFiles
 from fastha.process.trackprocesses import TrackProcesses
 from fastha.process.trackscripts import TrackScripts
+from fastha.system import buffers
 from fastha.system.fifo import Made
 from fastha.system.scripts import Launcher
 
@@ -63,6 +64,7 @@ class Runner:
 
     def start(self, plan: RunnerPlan, resume: frozenset[str]) -> None:  # noqa: ARG002 - nothing of ours to resume
         """Begin."""
+        buffers.ask("process", plan.process_monitor_buffer)
         self.reload(plan)
 
     def reload(self, plan: RunnerPlan) -> None:

@@ -24,7 +24,7 @@ from fastha.process.announcements import Announcements
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.machine import Machine
 from fastha.process.vrrp_mail import Mails
-from fastha.system import clock, realtime
+from fastha.system import buffers, clock, realtime
 from fastha.system.advert_sockets import AdvertSockets
 from fastha.system.proctitle import set_comm
 from fastha.system.raising import Raising
@@ -95,13 +95,17 @@ class VrrpWork:
         self.core = RecordingCore(plan, plan.recording.room) if plan.recording else Core(plan)
         self._recording = plan.recording
         self.engine = AdvertEngine(max(ROOM, 2 * len(plan.instances)))
+        buffers.ask("command", plan.process.command_buffer)
+        buffers.ask("monitor", plan.process.monitor_buffer)
         self.machine = Machine(self._loop, self._child.run_dir, self._complain, self._links_answer)
         try:
             self.announcements = Announcements(self.engine, self.machine.link_of)
         except PermissionError:
             raise Refused("VRRP needs raw sockets (CAP_NET_RAW and CAP_NET_ADMIN)", EXIT_PERMISSION) from None
         self.engine.start()
-        self.sockets = AdvertSockets(self.engine, self.machine.index_of)
+        self.sockets = AdvertSockets(
+            self.engine, self.machine.index_of, lambda instance: self.core.instances[instance].plan.rx_buffer
+        )
         self._enter_realtime(plan)
         described = self.machine.start(plan, self._plans())
         self.engine.renew(clock.monotonic())  # who is resumed speaks before the first turn is over

@@ -1,6 +1,7 @@
 """The sockets the advert engine has, made to fit the endpoints the core wants."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -29,12 +30,26 @@ class Speaking(NamedTuple):
     ifindex: int
 
 
-class AdvertSockets:
-    """`index_of` gives an interface's index, 0 when there is none."""
+def _hearing(endpoint: Endpoint, index: int) -> Hearing | None:
+    """The receive socket of an endpoint; None: it cannot hear anything."""
+    if endpoint.group is None and endpoint.source is None:
+        return None
+    source = endpoint.source if endpoint.group is None else None
+    return Hearing(endpoint.protocol, endpoint.family, endpoint.interface, index, endpoint.group, source)
 
-    def __init__(self, engine: AdvertEngine, index_of: Callable[[str], int]) -> None:
+
+class AdvertSockets:
+    """`index_of` gives an interface's index, 0 when there is none; `room_of` the octets that an instance wants of the
+    receive buffer (vrrp_rx_bufs_policy), which count when a socket is opened."""
+
+    def __init__(
+        self, engine: AdvertEngine, index_of: Callable[[str], int], room_of: Callable[[int], int] = lambda _: 0
+    ) -> None:
         self._engine = engine
         self._index_of = index_of
+        self._room_of = room_of
+        self._room: Counter[Hearing] = Counter()
+        """What the instances of a socket want together."""
         self._listeners: dict[Hearing, int] = {}
         """slots of the engine"""
         self._senders: dict[Speaking, int] = {}
@@ -47,7 +62,12 @@ class AdvertSockets:
         hearing: dict[Hearing, int] = {}
         speaking: dict[Speaking, int] = {}
         bound: dict[int, tuple[Endpoint, int, int, int]] = {}
-        for endpoint in endpoints:
+        wanted = list(endpoints)
+        self._room.clear()
+        for endpoint in wanted:
+            if (key := _hearing(endpoint, self._index_of(endpoint.interface))) is not None:
+                self._room[key] += self._room_of(endpoint.instance)
+        for endpoint in wanted:
             index = self._index_of(endpoint.interface)
             slot = sender = -1
             if index or not endpoint.interface:
@@ -75,15 +95,14 @@ class AdvertSockets:
         }
 
     def _listener(self, endpoint: Endpoint, index: int, kept: dict[Hearing, int], problems: list[str]) -> int:
-        if endpoint.group is None and endpoint.source is None:
+        key = _hearing(endpoint, index)
+        if key is None:
             return -1
-        source = endpoint.source if endpoint.group is None else None
-        key = Hearing(endpoint.protocol, endpoint.family, endpoint.interface, index, endpoint.group, source)
         if key not in kept:
             slot = self._listeners.get(key)
             if slot is None:
                 try:
-                    sock = sockets.listener(*key[1:], protocol=key.protocol)
+                    sock = sockets.listener(*key[1:], protocol=key.protocol, room=self._room[key])
                 except OSError as error:
                     problems.append(f"cannot hear adverts on {endpoint.interface}: {error.strerror}")
                     slot = -1

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from fastha.model.net import Address, Family, family_of, unpacked
 from fastha.model.units import Ns, S
+from fastha.system.buffers import widen
 from fastha.system.linkmessages import ifinfmsg
 from fastha.system.netlink import NetlinkSocket
 from fastha.vrrp.events import AddressGone, LinkChanged, SourceChanged
@@ -25,7 +26,6 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 GROUPS: Final = 0x1 | 0x10 | 0x100
 """Links, IPv4 addresses, IPv6 addresses."""
-SO_RCVBUFFORCE: Final = 33
 RECEIVE_BUFFER: Final = 4 << 20
 IFF_UP, IFF_RUNNING, IFF_NOARP, IFF_MULTICAST = 0x1, 0x40, 0x80, 0x1000
 IFADDRMSG: Final = struct.Struct("=BBBBI")
@@ -103,10 +103,7 @@ class Network:
         self._monitor = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETLINK_ROUTE
         )
-        try:
-            self._monitor.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            self._monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        widen(self._monitor, RECEIVE_BUFFER, "monitor")
         self._monitor.bind((0, GROUPS))
 
     def fileno(self) -> int:

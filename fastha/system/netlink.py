@@ -21,6 +21,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from fastha.system.buffers import widen
 from fastha.wire import netlink as wire
 
 NETLINK_GENERIC: Final = 16
@@ -28,7 +29,6 @@ NETLINK_NETFILTER: Final = 12
 SOL_NETLINK: Final = 270
 NETLINK_CAP_ACK: Final = 10
 NETLINK_EXT_ACK: Final = 11
-SO_RCVBUFFORCE: Final = 33
 
 RECEIVE_BUFFER: Final = 4 << 20
 """Octets asked for; the kernel doubles it. Room for the answers of some 8,000 requests."""
@@ -71,10 +71,7 @@ class NetlinkSocket:
         # An error then echoes the header of the request only, and may carry the kernel's own words.
         sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        widen(sock, RECEIVE_BUFFER, "command")
         sock.bind((0, 0))
         self.batch_octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 1024
         """The most that one send carries."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
+from fastha.system.buffers import widen
+
 _NETLINK_CONNECTOR: Final = 11
 _CN_IDX_PROC: Final = 1
 _CN_VAL_PROC: Final = 1
@@ -22,7 +24,6 @@ _EVENT: Final = struct.Struct("=IIQ")
 """what, cpu, timestamp"""
 _TWO_PIDS: Final = struct.Struct("=II")
 _BUFFER: Final = 4 << 20
-_SO_RCVBUFFORCE: Final = 33
 _INITIAL: Final = {"user": 0xEFFFFFFD, "pid": 0xEFFFFFFC}
 """Inode numbers of the namespaces the kernel starts with (linux/proc_ns.h)."""
 
@@ -56,7 +57,7 @@ class ProcessConnector:
             socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_CONNECTOR
         )
         try:
-            self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+            widen(self._sock, _BUFFER, "process")
             self._sock.bind((0, _CN_IDX_PROC))
             self._ask(_LISTEN)
         except OSError:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastha.model.routes import KEEPALIVED, Route, RouteMode, Rule
-from fastha.system.links import NETLINK_ROUTE, RECEIVE_BUFFER, SO_RCVBUFFORCE
+from fastha.system.buffers import widen
+from fastha.system.links import NETLINK_ROUTE, RECEIVE_BUFFER
 from fastha.system.netlink import NetlinkSocket
 from fastha.system.wanted import STATIC, Verb, Wanted, send
 from fastha.wire import netlink as wire
@@ -167,10 +168,7 @@ class RouteWatch:
         self._monitor = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETLINK_ROUTE
         )
-        try:
-            self._monitor.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            self._monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        widen(self._monitor, RECEIVE_BUFFER, "monitor")
         _attach(self._monitor)
         self._monitor.bind((0, 0))
         for group in GROUPS:

@@ -12,6 +12,7 @@ import struct
 from typing import Final
 
 from fastha.model.net import Address, Family, packed
+from fastha.system.buffers import widen
 
 VRRP: Final = 112
 
@@ -20,7 +21,6 @@ IP_MULTICAST_ALL: Final = 49
 IPV6_MULTICAST_ALL: Final = 29
 IPV6_FREEBIND: Final = 78
 SO_ATTACH_FILTER: Final = 26
-SO_RCVBUFFORCE: Final = 33
 SO_TIMESTAMPNS: Final = 35
 SO_RXQ_OVFL: Final = 40
 
@@ -32,16 +32,24 @@ RECEIVE_BUFFER: Final = 1 << 20
 
 
 def listener(
-    family: Family, interface: str, index: int, group: Address | None, source: Address | None, *, protocol: int = VRRP
+    family: Family,
+    interface: str,
+    index: int,
+    group: Address | None,
+    source: Address | None,
+    *,
+    protocol: int = VRRP,
+    room: int = 0,
 ) -> socket.socket:
     """A socket that hears adverts to `group` on the interface, or unicast ones to `source`; OSError, the kernel's.
 
-    `protocol` is 112, or 51 for adverts with an authentication header (IPv4)."""
+    `protocol` is 112, or 51 for adverts with an authentication header (IPv4). `room`: octets that its receive buffer is
+    to have at least."""
     sock = _raw(family, protocol, interface)
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-        _receive_buffer(sock, RECEIVE_BUFFER)
+        widen(sock, max(RECEIVE_BUFFER, room))
         if family == 4:
             _listen4(sock, index, group, source)
         else:
@@ -105,13 +113,6 @@ def _raw(family: Family, protocol: int, interface: str) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _receive_buffer(sock: socket.socket, size: int) -> None:
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 def _discard(sock: socket.socket) -> None:

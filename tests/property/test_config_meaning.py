@@ -4,6 +4,7 @@ import random
 from decimal import Decimal as Exact
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,19 +137,37 @@ def _quoted(dice: random.Random, text: str) -> str:
     return f'"{text}"' if needs or dice.random() < 0.15 else text
 
 
+def plain_words(path: str) -> list[Word]:
+    """Those of a block whose argument is of a plain kind and that depend on no other word."""
+    return [
+        w
+        for w in BLOCKS[path].words
+        if not w.opens and type(w.arguments) in KINDS and not w.after and not w.settled and w.repeat is not Repeat.MANY
+    ]
+
+
 def body(dice: random.Random, path: str) -> tuple[str, dict[str, Any]]:
     """Statements for a block, and what each setting must come to."""
     taken = set(tree(fill(CONTEXTS[path], ""), path).values)
     lines, expected = [], {}
-    words = [w for w in BLOCKS[path].words if not w.opens and type(w.arguments) in KINDS]
+    words = plain_words(path)
     for word in dice.sample(words, min(FEW, len(words))):
-        if word.setting in taken or word.repeat is not Repeat.LAST or word.after or word.settled:
+        if word.setting in taken:
             continue
         arguments, value = meant(dice, word)
         taken.add(word.setting)
         lines.append(spelt(dice, word.name, arguments))
         expected[word.setting] = value
     return "\n".join(lines), expected
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_plain_word_gets_its_turn(path: str) -> None:
+    taken = set(tree(fill(CONTEXTS[path], ""), path).values)
+    drawn: set[str] = set()
+    for seed in range(400):
+        drawn |= body(random.Random(seed), path)[1].keys()
+    assert drawn == {word.setting for word in plain_words(path)} - taken
 
 
 @given(st.integers(0, 2**32), st.sampled_from(PATHS))

@@ -21,26 +21,22 @@ BYTES = Integer(0, UINT, "BYTES", required="error", strict=False)
 
 def _buffers(socket: str, what: str) -> tuple[Word, ...]:
     """The size of a netlink socket's receive buffer, and whether to force it."""
-    phrase = "fastha sizes its netlink buffers itself and reads everything again after an overrun"
     return (
         Word(
             name=socket,
             arguments=BYTES,
-            default="the system's",
-            effect=f"Receive buffer of {what}.",
+            default="4 MiB",
+            effect=f"Receive buffer of {what}, if that is more than the default.",
             reload=START,
-            status=PENDING,
-            pending=phrase,
             example=f"{socket} 1048576",
         ),
         Word(
             name=f"{socket}_force",
             arguments=Bool(),
             default="false",
-            effect=f"Lets that buffer exceed net.core.rmem_max ({what}).",
+            effect=f"Lets that buffer exceed net.core.rmem_max ({what}): wherever that is allowed it always may.",
             reload=START,
-            status=PENDING,
-            pending=phrase,
+            status=Status.NO_EFFECT,
             example=f"{socket}_force true",
         ),
     )

@@ -20,7 +20,6 @@ from fastha.config.schema.readers import (
 )
 
 START = Reload.START
-PENDING = Status.PENDING
 SECONDS = Integer(0, 4294, "SECONDS", required="fatal", strict=False)
 COUNT = Integer(0, UINT, "COUNT", required="fatal", strict=False, raise_zero_to=1)
 
@@ -311,19 +310,18 @@ VRRP = (
     Word(
         name="vrrp_rx_bufs_policy",
         arguments=Custom(receive_policy, "MTU|ADVERT|BYTES"),
-        default="the system's",
-        effect="How large the receive buffers for adverts are.",
-        status=PENDING,
-        pending="the advert engine drains its sockets and counts what the kernel dropped",
+        default="1 MiB for each socket",
+        effect="What each instance adds to the receive buffer of its socket: BYTES, or packets of the size of the MTU "
+        "or of its advert. A buffer is never smaller than the default.",
+        reload=START,
         example="vrrp_rx_bufs_policy MTU",
     ),
     Word(
         name="vrrp_rx_bufs_multiplier",
         arguments=Integer(1, UINT, "FACTOR", required="error", strict=False, alone=True),
         default="3",
-        effect="Packets that such a buffer must hold.",
-        status=PENDING,
-        pending="as vrrp_rx_bufs_policy",
+        effect="How many packets an instance adds with MTU and ADVERT.",
+        reload=START,
         example="vrrp_rx_bufs_multiplier 3",
     ),
 )

@@ -18,7 +18,6 @@ from fastha.config.schema.trackers import notify_words, track_words
 from fastha.config.schema.vmac import use_ipvlan, use_vmac
 from fastha.config.script import Script
 
-PENDING = Status.PENDING
 IDENTITY = Reload.IDENTITY
 SECONDS = Integer(0, 4294, "SECONDS", strict=False)
 COUNT = Integer(0, UINT, "COUNT", strict=False, raise_zero_to=1)
@@ -256,9 +255,8 @@ WIRE = (
         name="kernel_rx_buf_size",
         arguments=Integer(0, UINT, "BYTES", required="error", strict=False, alone=True),
         default="vrrp_rx_bufs_policy",
-        effect="Receive buffer for this instance's adverts.",
-        status=PENDING,
-        pending="the advert engine drains its sockets and counts what the kernel dropped",
+        effect="What this instance adds to the receive buffer of its socket.",
+        reload=Reload.START,
         example="kernel_rx_buf_size 65536",
     ),
     Word(

@@ -17,6 +17,7 @@ FIFOS = (
 def process_settings(ctx: Context, child: str, usual_name: str) -> ProcessSettings:
     """What global_defs says about the scheduling of `vrrp` or `checker`."""
     defs = ctx.defs
+    words = {"vrrp": "vrrp", "checker": "lvs"}[child]
     return ProcessSettings(
         process_name=defs.get(f"{child}_process_name", usual_name if defs.has("process_names") else None),
         priority=defs.get(f"{child}_priority", 0),
@@ -24,6 +25,8 @@ def process_settings(ctx: Context, child: str, usual_name: str) -> ProcessSettin
         no_swap=defs.has(f"{child}_no_swap"),
         cpu_affinity=affinity(ctx, child),
         rlimit_rttime=defs.maybe(f"{child}_rlimit_rttime"),
+        command_buffer=defs.get(f"{words}_netlink_cmd_rcv_bufs", 0),
+        monitor_buffer=defs.get(f"{words}_netlink_monitor_rcv_bufs", 0),
         auto_priority=defs.get("max_auto_priority", 0),
         auto_priority_delay=defs.get("min_auto_priority_delay", 1_000_000) * US,
     )

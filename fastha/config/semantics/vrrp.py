@@ -1,5 +1,7 @@
 """The VRRP half of the Plan: instances, groups, static addresses, and what they tell whom."""
 
+from dataclasses import replace
+
 from fastha.config.diagnostics import closest
 from fastha.config.semantics.addresses import static_addresses
 from fastha.config.semantics.context import Context
@@ -45,8 +47,8 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
     for node in nodes:
         instance = reader.read(node, membership.get(node.header))
         if instance is not None:
-            instances.append(instance)
             _surplus(ctx, node, instance)
+            instances.append(replace(instance, rx_buffer=_rx_buffer(ctx, node, instance)))
     _distinct(ctx, nodes, instances)
     defs = ctx.defs
     _track_groups(ctx, {node.header for node in nodes})
@@ -59,7 +61,7 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         static_rules=lines.rules(ctx.root, "static_rules"),
         garp_groups=garp_groups(ctx),
         made_links=vmacs.links(),
-        promote_secondaries=_promoting(nodes, instances),
+        promote_secondaries=_promoting(instances),
         disable_local_igmp=defs.has("disable_local_igmp"),
         firewall=_firewall(ctx),
         linkbeat=_linkbeat(ctx, nodes, instances),
@@ -73,6 +75,17 @@ def vrrp_plan(ctx: Context, tracking: Tracking, *, log_detail: bool) -> VrrpPlan
         recording=_recording(ctx),
         process=process_settings(ctx, "vrrp", "keepalived_vrrp"),
     )
+
+
+def _rx_buffer(ctx: Context, node: Node, instance: VrrpInstance) -> int:
+    """Octets of receive buffer for one instance: its own word, or what the policy for all says."""
+    own: int | None = node.maybe("kernel_rx_buf_size")
+    policy: object = ctx.defs.maybe("vrrp_rx_bufs_policy")
+    if own is not None or policy is None or isinstance(policy, int):
+        return own if own is not None else policy if isinstance(policy, int) else 0
+    times: int = ctx.defs.get("vrrp_rx_bufs_multiplier", 3)
+    link = ctx.host.interfaces().get(instance.base or instance.interface)
+    return times * (instance.advert_octets() if policy == "ADVERT" else link.mtu if link else 1500)
 
 
 def _surplus(ctx: Context, node: Node, instance: VrrpInstance) -> None:
@@ -208,9 +221,8 @@ def _track_groups(ctx: Context, known: set[str]) -> None:
             note(f"track_group {node.header} has no member that is there; it is removed", node.line, 1)
 
 
-def _promoting(nodes: list[Node], instances: list[VrrpInstance]) -> tuple[str, ...]:
-    wanting = {node.header for node in nodes if node.has("promote_secondaries")}
-    return tuple(dict.fromkeys(i.interface for i in instances if i.name in wanting and not i.base))
+def _promoting(instances: list[VrrpInstance]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(i.interface for i in instances if i.promote_secondaries and not i.base))
 
 
 def _linkbeat(ctx: Context, nodes: list[Node], instances: list[VrrpInstance]) -> dict[str, str]:

@@ -31,6 +31,10 @@ class ProcessSettings:
     cpu_affinity: tuple[int, ...] = ()
     rlimit_rttime: int | None = None
     """Microseconds."""
+    command_buffer: int = 0
+    """Octets that the receive buffers of netlink sockets for orders have at least; 0: as they are anyway."""
+    monitor_buffer: int = 0
+    """The same of those that hear of changes."""
     auto_priority: int = 0
     """max_auto_priority: the real-time priority that late timers may lead to; 0 and below: never."""
     auto_priority_delay: Ns = S

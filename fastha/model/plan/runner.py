@@ -115,5 +115,7 @@ class RunnerPlan:
     notifies: tuple[Notifies, ...] = ()
     fifos: tuple[Fifo, ...] = ()
     mail: Mail | None = None
+    process_monitor_buffer: int = 0
+    """Octets that the process connector's receive buffer has at least."""
     script_limit: int = 64
     """`SupervisorPlan.script_limit`: the supervisor copies it."""

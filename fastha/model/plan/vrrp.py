@@ -139,6 +139,8 @@ class VrrpInstance:
     track_scripts: tuple[Track, ...] = ()
     track_files: tuple[Track, ...] = ()
     track_processes: tuple[Track, ...] = ()
+    rx_buffer: int = 0
+    """Octets that it adds to the receive buffer of its socket (kernel_rx_buf_size, vrrp_rx_bufs_policy)."""
     dont_track_primary: bool = False
     garp_master_delay: Ns = 5 * S
     garp_master_repeat: int = 5
@@ -182,6 +184,13 @@ class VrrpInstance:
 
     def room_for_addresses(self, mtu: int) -> int:
         """How many addresses an advert carries on a link; the Ethernet header counts too, as in keepalived."""
+        return max(0, min(MOST_ADDRESSES, (mtu - self._octets_beside_addresses()) // (4 if self.family == 4 else 16)))
+
+    def advert_octets(self) -> int:
+        """Of a whole packet, with the Ethernet header."""
+        return self._octets_beside_addresses() + len(self.addresses) * (4 if self.family == 4 else 16)
+
+    def _octets_beside_addresses(self) -> int:
         taken = ETHERNET + (IPV4 if self.family == 4 else IPV6) + VRRP
         if self.version == 2 and self.family == 4:
             taken += V2_PASSWORD
@@ -189,7 +198,7 @@ class VrrpInstance:
             taken += AH
         if self.auth_hmac is not None:
             taken += HMAC_TRAILER
-        return max(0, min(MOST_ADDRESSES, (mtu - taken) // (4 if self.family == 4 else 16)))
+        return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
