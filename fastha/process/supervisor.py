@@ -8,13 +8,12 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fastha import __version__
-from fastha.config.diagnostics import Severity
 from fastha.model import codec
 from fastha.model.plan import CheckerPlan, Command, Plan, PlaneChoice, VrrpPlan
 from fastha.model.snapshot import Snapshot
@@ -97,7 +96,7 @@ class Supervisor:
         self, options: Options, read: Callable[[], configure.Read], loop: asyncio.AbstractEventLoop, log: Log
     ) -> None:
         self._options = options
-        self._read = read
+        self._file = configure.ConfigurationFile(read, self.log)
         self._loop = loop
         self._log = log
         self._place = self._place_of(Plan())
@@ -105,8 +104,6 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._exit_code = 0
         self._plan = Plan()
-        self._accepted: set[str] = set()
-        self._loaded_wall = 0.0
         self._note = ""
         self._states = States()
         self._children: dict[str, ChildProcess] = {}
@@ -132,11 +129,10 @@ class Supervisor:
         """Live until told to end; the exit code."""
         self._signals()
         try:
-            first = self._read()
+            first = self._file.read()
         except OSError as error:
             self.log("error", f"cannot start: {error}")
             return 1
-        self._tell_findings(first)
         if first.plan is None:
             self.log("error", f"{self._options.config}: no configuration to run with")
             return self._no_plan()
@@ -452,14 +448,12 @@ class Supervisor:
     async def _reload_once(self) -> str:
         """What became of it: `` or what is wrong."""
         try:
-            with self._reload_file():
-                read = await self._loop.run_in_executor(None, self._read)
+            usual_sign = self._place.beside_pid_file("keepalived.reload")
+            read = await self._file.read_again(self._plan.supervisor, usual_sign)
         except Exception as problem:  # noqa: BLE001 - a mistake of ours in reading must not cost what runs
             self.log("error", "".join(traceback.format_exception(problem)))
             return f"the reload failed, the old configuration stays: {problem!r}"
-        self._tell_findings(read)
-        self._save_findings(read)
-        why = configure.refusal(read, self._accepted)
+        why = self._file.refusal(read)
         if why or read.plan is None:
             return f"the reload was refused, the old configuration stays: {why}"
         old = self._plan.supervisor
@@ -480,37 +474,6 @@ class Supervisor:
         became = await self._go_over(self._parts(self._plan))
         await self._save_dir.after_reload(plan)
         return became
-
-    @contextmanager
-    def _reload_file(self) -> Iterator[None]:
-        """reload_file is there while the configuration is being read."""
-        path = self._plan.supervisor.reload_file
-        if path == "":
-            path = self._place.beside_pid_file("keepalived.reload")
-        if path is None:
-            yield
-            return
-        try:
-            with open(path, "w", encoding="utf-8"):
-                pass
-        except OSError as error:
-            self.log("warning", f"reload_file {path}: {error.strerror}")
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                os.unlink(path)
-
-    def _save_findings(self, read: configure.Read) -> None:
-        """reload_check_config: what is wrong with the new files goes to a file of the operator's too."""
-        path = self._plan.supervisor.reload_check_config
-        if path is None:
-            return
-        try:
-            with open(path, "a", encoding="utf-8", errors="surrogateescape") as file:
-                file.writelines(f"{finding.text()}\n" for finding in read.diagnostics)
-        except OSError as error:
-            self.log("warning", f"reload_check_config {path}: {error.strerror}")
 
     async def _go_over(self, parts: dict[str, bytes]) -> str:
         """Bring the children to `parts`; what they refused."""
@@ -548,8 +511,7 @@ class Supervisor:
 
     def _adopt(self, plan: Plan, read: configure.Read) -> None:
         self._plan = plan
-        self._accepted = configure.errors(read.diagnostics)
-        self._loaded_wall = time.time()
+        self._file.adopt(read)
         if self._children:
             set_comm(plan.supervisor.process_name or self._options.program.name)
         self._reload_time.follow(plan.supervisor.reload_time_file, repeat=plan.supervisor.reload_repeat)
@@ -557,17 +519,6 @@ class Supervisor:
     def _parts(self, plan: Plan) -> dict[str, bytes]:
         options = self._options
         return parts_of(plan, vrrp=options.vrrp, checker=options.checker, plane=options.plane)
-
-    def _tell_findings(self, read: configure.Read) -> None:
-        pending = {text.removeprefix("WARNING: ") for text in read.notes_not_in_effect}
-        for finding in read.diagnostics:
-            line = f"{finding.file}:{finding.line}: {finding.message}"
-            if finding.severity is Severity.ERROR:
-                self.log("warning", finding.log_line())
-            elif line not in pending:
-                self.log("notice", line)
-        for text in read.notes_not_in_effect:
-            self.log("warning" if text.startswith("WARNING: ") else "notice", text)
 
     # ---------------------------------------------------------------------------------------- control
 
@@ -593,7 +544,7 @@ class Supervisor:
             version=__version__,
             wall=time.time(),
             config=self._options.config,
-            config_loaded_wall=self._loaded_wall,
+            config_loaded_wall=self._file.adopted_wall,
             config_note=self._note,
             processes=tuple(child.snapshot() for child in self._children.values()),
         )
