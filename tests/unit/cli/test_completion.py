@@ -101,8 +101,8 @@ def test_zsh(tmp_path: Path, words: tuple[str, ...], offered: set[str]) -> None:
 
 
 def test_zsh_completes_files(tmp_path: Path) -> None:
-    (tmp_path / "some.conf").touch()
-    assert "some.conf" in complete_in_zsh(tmp_path, "-c", "som")
+    (tmp_path / "pools.conf").touch()
+    assert "pools.conf" in complete_in_zsh(tmp_path, "-c", "poo")
 
 
 @pytest.mark.parametrize(("shell", "script"), [("bash", bash), ("fish", fish), ("zsh", zsh)])
