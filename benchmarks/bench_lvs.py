@@ -26,7 +26,7 @@ from fastha.config.load import load
 from fastha.lvs.reconcile import execute
 from fastha.model import codec
 from fastha.model.plan import CheckerPlan
-from fastha.model.table import Operation, Refusal, SyncDaemon, Table
+from fastha.model.table import Entry, Operation, Refusal, ServiceKey, SyncDaemon, Table
 from fastha.process.director import Director
 from fastha.process.programmer import JournalFile, Programmer
 from fastha.system.host import SystemHost
@@ -64,6 +64,9 @@ class TablePlane:
 
     def read(self) -> Table:
         return {}
+
+    def read_one(self, at: ServiceKey) -> Entry | None:
+        return self.table.get(at)
 
     def disturbed(self) -> bool:
         return False

@@ -129,6 +129,10 @@ class Plane(Protocol):
     def read(self) -> Table:
         """The whole table as the kernel has it, foreign services included. OSError when it cannot be read."""
 
+    def read_one(self, at: ServiceKey) -> Entry | None:
+        """One service as the kernel has it, as far as that is quickly told (a slow plane: as last read); None: there is
+        no such service. OSError when it cannot be read."""
+
     def disturbed(self) -> bool:
         """A cheap look for a sign that others have changed the table since it was last read or changed here. A sign
         proves little, and that there is none proves nothing. OSError when it cannot be had."""

@@ -8,11 +8,12 @@ Everything happens in turns of the loop. A turn hands a batch of reports to the 
 first the kernel, in one batch, then the orders, then the telling.
 """
 
+import asyncio
 import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastha._checks import TlsContext
 from fastha.checks.actions import HoldDialogue, Order, Probe, RunScript
@@ -23,9 +24,9 @@ from fastha.lvs.notices import Notice
 from fastha.lvs.surroundings import SETTINGS, warnings
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FlushOnStop, ProcessSettings, RealServer
-from fastha.model.snapshot import CheckerSnapshot, Histogram
+from fastha.model.snapshot import CheckerSnapshot, Histogram, VirtualServerSnapshot
 from fastha.model.table import Plane
-from fastha.model.units import Ns, S
+from fastha.model.units import MS, Ns, S
 from fastha.process.child import Child, Refused, run_child
 from fastha.process.describe import Describer
 from fastha.process.director import Director
@@ -45,8 +46,8 @@ from fastha.process.messages import (
 )
 from fastha.process.probers import Probers
 from fastha.process.programmer import JournalFile, Programmer
-from fastha.process.turns import Lateness
 from fastha.process.thrift import share
+from fastha.process.turns import Lateness
 from fastha.system import buffers, clock, netns
 from fastha.system.links import Network
 from fastha.system.ping import allow_ping, restore_ping
@@ -56,9 +57,6 @@ from fastha.system.raising import Raising
 from fastha.system.scheduling import apply_settings
 from fastha.system.sysctl import read_numbers
 
-if TYPE_CHECKING:
-    import asyncio
-
 TICK: Final = 1.0
 """Seconds between looks at the kernel's table and at refusals."""
 LOST_EVERY: Final = 5
@@ -67,6 +65,8 @@ HOST_EVERY: Final = 60
 """Ticks between looks at the settings of the host."""
 AT_ONCE: Final = 256
 """So many lost targets are probed at once; more (the machine stood still) are spread over their interval."""
+PIECE: Final = 5 * MS
+"""The loop is given back after so much of a snapshot."""
 SILENT_ENGINE: Final = 10 * S
 """An engine thread that has not gone round for so long hangs; it does at least once a second."""
 
@@ -506,11 +506,11 @@ class CheckerWork:
 
     # ------------------------------------------------------------------------------------ snapshot
 
-    def snapshot(self) -> CheckerSnapshot:
+    async def snapshot(self) -> CheckerSnapshot:
+        """Of tens of thousands of servers it takes a good part of a second: so it is made in many turns of the loop."""
         core, programmer = self.director.core, self.programmer
-        kernel = programmer.kernel()
+        virtual_servers = await self._described()
         host = self._host()
-        describer = Describer(core, self.engine.last, clock.wall() - clock.monotonic() / S)
         counters = {
             **self.engine.stats(),
             **programmer.counters,
@@ -523,9 +523,7 @@ class CheckerWork:
         return CheckerSnapshot(
             plane=programmer.plane.name,
             plane_note=programmer.plane.note,
-            virtual_servers=tuple(
-                describer.virtual_server(pool, kernel or {}) for pool in self.director.pools.values()
-            ),
+            virtual_servers=virtual_servers,
             foreign_services=tuple(str(key) for key in programmer.foreign),
             drift=programmer.drifted,
             not_understood=tuple(getattr(programmer.plane, "not_understood", ())),
@@ -537,6 +535,19 @@ class CheckerWork:
             lateness=self.engine.lateness(),
             overdue=self._overdue.histogram() if self._lost else Histogram(),
         )
+
+    async def _described(self) -> tuple[VirtualServerSnapshot, ...]:
+        director, programmer = self.director, self.programmer
+        describer = Describer(director.core, self.engine.last, clock.wall() - clock.monotonic() / S)
+        found, turn = [], clock.monotonic()
+        for pool in list(director.pools.values()):
+            if clock.monotonic() - turn > PIECE:
+                await asyncio.sleep(0)
+                turn = clock.monotonic()
+            if director.pools.get(pool.key) is pool:  # no reload has taken it away meanwhile
+                kernel = programmer.kernel(pool.services) if programmer.programs else {}
+                found.append(describer.virtual_server(pool, kernel))
+        return tuple(found)
 
 
 def _real_servers(plan: CheckerPlan) -> Iterator[RealServer]:

@@ -102,7 +102,7 @@ class Work(Protocol[P_contra]):
         """Whether the core and its engine still move; asked by the watchdog about once a second."""
 
     def snapshot(self) -> Any:
-        """Our part of the Snapshot."""
+        """Our part of the Snapshot, or a coroutine that makes it."""
 
     def stop(self, release: bool) -> None:
         """Leave in order, then call `Child.finish`. Called once."""
@@ -139,6 +139,8 @@ class Child(Generic[P]):
         self._syslog: Syslog | None = None
         self._peers: dict[str, Channel] = {}
         self._early: dict[str, socket.socket] = {}
+        self._describing: set[asyncio.Task[Any]] = set()
+        """Snapshots that are being made."""
         self._absent: set[str] = set()
         self._outboxes: dict[str, Outbox] = {}
         self._states = States()
@@ -227,8 +229,7 @@ class Child(Generic[P]):
                     self.report(Pong(serial))
             case AskSnapshot(serial):
                 if self._started:
-                    part = codec.encode(self.work.snapshot())
-                    self.report(SnapshotPart(serial), (write_sealed("fastha-snapshot", part),))
+                    self._describe(serial)
             case Stop(release):
                 self._stop(release)
             case States():
@@ -236,6 +237,25 @@ class Child(Generic[P]):
                     self.work.received("supervisor", message)
             case _:
                 self.log("warning", f"the supervisor sent {type(message).__name__}, which is not for me")
+
+    def _describe(self, serial: int) -> None:
+        """Answer with our part of the Snapshot, now or when it is made."""
+
+        def answer(part: Any) -> None:
+            self.report(SnapshotPart(serial), (write_sealed("fastha-snapshot", codec.encode(part)),))
+
+        def made(task: "asyncio.Task[Any]") -> None:
+            self._describing.discard(task)
+            if not task.cancelled():
+                answer(task.result())
+
+        part = self.work.snapshot()
+        if not asyncio.iscoroutine(part):
+            answer(part)
+            return
+        task = self.loop.create_task(part)
+        self._describing.add(task)  # the loop itself does not hold it
+        task.add_done_callback(made)
 
     def _take_plan(self, message: NewPlan, fd: int) -> None:
         if self._stopping:

@@ -425,18 +425,19 @@ class Programmer:
         self._lane.close()
         self.plane.close()
 
-    def kernel(self) -> Table | None:
-        """The table right now, for the snapshot (while the plane is busy: as we believe it); None when it cannot be
-        read."""
-        if not self.programs:
-            return None
-        if self._lane.busy:
-            return self.mirror
-        try:
-            return self._read()
-        except OSError as error:
-            self._say("error", f"{self.plane.name}: the table cannot be read: {error}", "plane")
-            return None
+    def kernel(self, services: Iterable[ServiceKey]) -> Table:
+        """These services right now, for the snapshot (of a slow plane: as we believe them). Those that are not there
+        are left out, and those that cannot be read."""
+        found: Table = {}
+        for at in services:
+            try:
+                entry = self.mirror.get(at) if self.plane.slow else self.plane.read_one(at)
+            except OSError as error:
+                self._say("error", f"{self.plane.name}: {at} cannot be read: {error}", "plane")
+                break
+            if entry is not None:
+                found[at] = entry
+        return found
 
 
 def _merge(into: Touched, more: Touched) -> None:

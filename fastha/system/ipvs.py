@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fastha.model.plan import Forwarding
-from fastha.model.table import Entry, Op, Operation, Refusal, SyncDaemon, Table
+from fastha.model.table import Entry, Op, Operation, Refusal, ServiceKey, SyncDaemon, Table
 from fastha.system.netlink import AnswersLost, NetlinkSocket, Refused, generic_family
 from fastha.wire import ipvs as wire
 
@@ -107,16 +107,33 @@ class IpvsPlane:
                 continue
             table[key] = Entry(service)
         for key, entry in table.items():
-            for payload in self._dumps.dump(self._family, wire.encode_get_destinations(key)):
-                try:
-                    server, destination, connections = wire.decode_destination(payload, key.family)
-                except ValueError as error:
-                    self.not_understood.append(f"{key}: {error}")
-                    continue
-                entry.destinations[server] = destination
-                entry.connections[server] = connections
+            self._read_destinations(key, entry)
         self._count = self._services()
         return table
+
+    def _read_destinations(self, key: ServiceKey, entry: Entry) -> None:
+        for payload in self._dumps.dump(self._family, wire.encode_get_destinations(key)):
+            try:
+                server, destination, connections = wire.decode_destination(payload, key.family)
+            except ValueError as error:
+                self.not_understood.append(f"{key}: {error}")
+                continue
+            entry.destinations[server] = destination
+            entry.connections[server] = connections
+
+    def read_one(self, at: ServiceKey) -> Entry | None:
+        """See `model.table.Plane`."""
+        try:
+            _, service = wire.decode_service(self._socket.ask(self._family, wire.encode_get_service(at)))
+        except OSError as error:
+            if error.errno == errno.ESRCH:
+                return None
+            raise
+        except ValueError:
+            return None  # `read` tells of what is not understood
+        entry = Entry(service)
+        self._read_destinations(at, entry)
+        return entry
 
     def disturbed(self) -> bool:
         """See `model.table.Plane`: the number of IPv4 services is another one. It is all that IPVS tells without a

@@ -74,6 +74,10 @@ class NftablesPlane:
         self._refresh()
         return {at: Entry(entry.service, dict(entry.destinations)) for at, entry in self._table.items()}
 
+    def read_one(self, at: ServiceKey) -> Entry | None:
+        """See `model.table.Plane`."""
+        return self._table.get(at)
+
     def disturbed(self) -> bool:
         """See `model.table.Plane`: somebody changed something of nftables. (To be told of each change the kernel would
         write a message for every element, also of our own transactions: asking for the number costs nothing.)"""

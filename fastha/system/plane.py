@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from fastha.lvs.quorum import service_keys
 from fastha.lvs.wanted import wanted_service
 from fastha.model.plan import CheckerPlan, PlaneChoice, RealServer, VirtualServer
-from fastha.model.table import Destination, Operation, Plane, Refusal, SyncDaemon, Table
+from fastha.model.table import Destination, Entry, Operation, Plane, Refusal, ServiceKey, SyncDaemon, Table
 from fastha.system.ipvs import IpvsPlane
 from fastha.system.nftables import NftablesPlane
 from fastha.wire.nftables import approximation, server_obstacle, service_obstacle
@@ -32,6 +32,10 @@ class NonePlane:
     def read(self) -> Table:
         """Nothing."""
         return {}
+
+    def read_one(self, at: ServiceKey) -> Entry | None:  # noqa: ARG002
+        """Nothing."""
+        return None
 
     def disturbed(self) -> bool:
         """Never."""

@@ -239,6 +239,11 @@ def encode_get_services() -> bytes:
     return generic(GET_SERVICE)
 
 
+def encode_get_service(key: ServiceKey) -> bytes:
+    """Answered by the service; ESRCH when there is none."""
+    return generic(GET_SERVICE, 1, _identity_nest(key))
+
+
 def encode_get_destinations(key: ServiceKey) -> bytes:
     """To be sent as a dump: the destinations of one service; nothing comes when there is no such service."""
     return generic(GET_DEST, 1, _identity_nest(key))

@@ -34,6 +34,8 @@ class Kernel:
     def read(self) -> dict[ServiceKey, Any]:
         return {}
 
+    def read_one(self, at: ServiceKey) -> None: ...
+
     def disturbed(self) -> bool:
         return False
 
