@@ -186,14 +186,17 @@ class CheckCore:
     def _judge(self, checker: Checker, report: Report, now: Ns) -> tuple[Change, Ns]:
         """What a result makes of its checker."""
         was_up = checker.up
-        if checker.is_failure(report):
+        failed = checker.is_failure(report)
+        if failed:
             checker.rising = 0
             outcome = checker.fail()
         else:
             outcome = checker.succeed(report.status)
         if checker.up != was_up:
             checker.since = now
-        if checker.up != was_up or outcome[0] != Change.NONE:
+        if checker.up:
+            checker.decided = None
+        elif failed and (was_up or checker.decided is None):
             checker.decided = report
         return outcome
 

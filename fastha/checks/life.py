@@ -65,7 +65,7 @@ class Checker:
         self.rising = 0
         """Successes in a row while down."""
         self.decided: Report | None = None
-        """The result that made it what it is; None: it is as it began."""
+        """The result that took it down; None: it is up, or as it began."""
         self.since = since
         self.enabled = True
 

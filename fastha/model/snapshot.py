@@ -157,7 +157,7 @@ class CheckSnapshot:
     successes_left: int = 0
     """Successes in a row that it still takes to come up; 0 while it is up."""
     reason: str = ""
-    """The result that made it what it is, in words; empty: it is as it began."""
+    """The result that took it down, in words; empty: it is up, or as it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

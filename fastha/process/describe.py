@@ -125,7 +125,7 @@ def _runner_result(checker: RunnerChecker) -> str:
 
 
 def _reason(checker: Checker) -> str:
-    """The result that made the checker what it is, in words."""
+    """The result that took the checker down, in words."""
     decided = checker.decided
     if decided is None or isinstance(checker, FileChecker):
         return ""
