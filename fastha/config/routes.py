@@ -243,7 +243,9 @@ def route(r: Reading) -> Any:
             at += 1
         elif word is None:
             # a type (or its number) wants a destination behind it
-            wanting = at + 1 == len(r.words) and (not name or name in ROUTE_TYPES or c_integer(name) is not None)
+            number = c_integer(name or "0")
+            typed = name in ROUTE_TYPES or (number is not None and 0 <= number <= 255)
+            wanting = typed and at + 1 == len(r.words)
             code = Exit.MISSING_ARGUMENT if wanting else Exit.ERRORS
             options.lose(f"unknown word '{name}' for a route", at, closest(name, ROUTE_LINE.index), code)
         elif name == "to":

@@ -495,7 +495,14 @@ class _Service:
                 )
             return 0 if direct else written.port
         if self.group is not None:
-            if direct and written.port and written.port not in self.group.ports:
+            if direct and written.port and self.group.marked:
+                self.ctx.advise(
+                    f"{self.spoken}: {method.forwarding} cannot change the port, and the group has firewall marks: "
+                    f"what they bring is not changed to port {written.port} of real server {written.address}",
+                    rs.line,
+                    2,
+                )
+            elif direct and written.port and written.port not in self.group.ports:
                 self.ctx.report.note(
                     f"{self.spoken}: {method.forwarding} cannot change the port; real server {written.address} is "
                     f"checked at port {written.port}, and gets what came to the ports of the group",
