@@ -325,8 +325,8 @@ cdef class ProbeEngine:
             ("missed", self.engine.missed), ("superseded", self.engine.superseded), ("reported", self.engine.reported),
             ("recycled", self.engine.recycled), ("sockets_made", self.engine.sockets_made),
             ("turns", self.engine.turns), ("starved", self.engine.starved), ("in_flight", self.engine.in_flight),
-            ("ready", self.engine.ready.count + self.engine.silent.count), ("targets", self.engine.known), ("sockets", self.engine.opened),
-            ("cap", self.engine.most), ("recycling", self.engine.recycling),
+            ("ready", self.engine.ready.count + self.engine.silent.count), ("targets", self.engine.known),
+            ("sockets", self.engine.opened), ("cap", self.engine.most), ("recycling", self.engine.recycling),
             ("slot_ns", slot_ticks(&self.engine) * TICK), ("reused", self.engine.reused),
             ("redialled", self.engine.redialled), ("parked", self.engine.parked), ("tls_resumed", self.engine.resumed),
         ):
