@@ -82,7 +82,7 @@ class Lines:
             if known is None or known.kind != "vrf":
                 ctx.error(f"{path}: there is no VRF {name}; the line is ignored", item.line, at)
                 fits = False
-        if path.endswith("rules") and "table" in item.options and self._number(item.options, "table", 1) == 0:
+        if fits and path.endswith("rules") and self._number(item.options, "table", 1) == 0:
             ctx.error(f"{path}: table 0 is none; the line is ignored", item.line, item.options["table"][1])
             fits = False
         if "track_group" in item.options and not path.startswith("static"):

@@ -112,6 +112,7 @@ def test_rules(line: str, expected: dict[str, object]) -> None:
         ("from 192.0.2.1 table 10", "without a preference"),
         ("from 192.0.2.1 table 10 blackhole priority 1", "has one action"),
         ("from 192.0.2.1 table 10 pref 1", "unknown word 'pref'"),
+        ("from 192.0.2.1 table nosuch priority 1", "'nosuch' is no number up to 4294967295 and not in rt_tables"),
         ("fwmark x table 10 priority 1", "no MARK"),
         ("sport 80 table 10 priority 1", "no range"),
         ("from 192.0.2.1 goto 9", "'goto' needs a preference"),
