@@ -219,12 +219,6 @@ cdef inline int tls_trusted(SSL *tls, const trust_t *trust, int *error, int *day
     return 1 if days[0] >= trust.days_left else TLS_DISTRUST
 
 
-cdef inline void tls_drop(SSL *tls) noexcept nogil:
-    """The end of a session, without a word."""
-    ERR_clear_error()
-    SSL_free(tls)
-
-
 cdef inline void tls_finish(SSL *tls) noexcept nogil:
     """The end of a session, with a close_notify if it was begun as compliant; the descriptor stays open."""
     ERR_clear_error()

@@ -200,22 +200,26 @@ class TestProbe:
 
     @pytest.mark.skipif(not shutil.which("tcpdump", path=os.defpath + ":/usr/sbin"), reason="tcpdump is not installed")
     @pytest.mark.parametrize(
-        ("port", "close_rst", "ours"),
-        [(OPEN, False, ["S", ".", "F", "."]), (OPEN, True, ["S", ".", "R"])],
-        ids=["fin", "rst"],
+        ("how", "ours"),
+        [
+            ({"close_rst": False}, ["S", ".", "F", "."]),
+            ({"close_rst": True}, ["S", ".", "R"]),
+            ({"half_open": True}, ["S", "R"]),
+        ],
+        ids=["fin", "rst", "half open"],
     )
-    def test_packets_of_a_tcp_probe(self, port: int, close_rst: bool, ours: list[str]) -> None:
+    def test_packets_of_a_tcp_probe(self, how: dict[str, bool], ours: list[str]) -> None:
         """As C keepalived sends them with `close fin`; three probes one after the other, on recycled sockets."""
         dump = subprocess.Popen(
             ["ip", "netns", "exec", PROBER, "tcpdump", "-nn", "-l", "-i", "p0", "--immediate-mode",
-             f"tcp dst port {port}"],
+             f"tcp dst port {OPEN}"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
             assert dump.stdout is not None
             assert dump.stderr is not None
             assert "listening" in dump.stderr.readline() + dump.stderr.readline()
-            reports, stats = probe(recipe(port, close_rst=close_rst), times=3)
+            reports, stats = probe(recipe(OPEN, **how), times=3)
             assert [report[0] for report in reports] == [Verdict.SUCCESS] * 3
             assert stats["sockets_made"] == 1
             flags: list[str] = []

@@ -9,6 +9,10 @@ from fastha.model.plan import UNJUDGED, Proxy, Regex, ServerTls, Step
 
 _NEEDS_MORE = {"talk": "send or expect", "proxy_protocol": "proxy_protocol", "tls": "tls", "starttls": "starttls"}
 """What a half-open connection cannot do: settings, and their words."""
+_TLS = frozenset({"tls_ca", "tls_name", "tls_days_left", "tls_resume", "sni_name"})
+_TCP = frozenset({"close", "proxy_protocol", "talk", "tls", "starttls", "half_open"}) | _TLS
+_CONNECTING = frozenset({"close", "proxy_protocol", "keepalive"})
+_REQUEST = frozenset({"method", "headers", "body"})
 
 
 class ProbingReader:
@@ -33,7 +37,7 @@ class ProbingReader:
 
     def tcp(self, node: Node, name: str) -> dict[str, Any]:
         """The fields of a TcpCheck beyond those of all checks."""
-        if not node.values.keys() - _PLAIN:
+        if not node.values.keys() & _TCP:
             return {}
         tls = node.get("tls", False) or node.has("starttls")
         lines: list[Step] = node.get("talk", [])
@@ -43,7 +47,7 @@ class ProbingReader:
             found["sni"] = node.maybe("sni_name") or host_name(node.maybe("tls_name"))
             found["judge"] = self.judge(node, found["sni"], name)
         else:
-            for word in ("tls_ca", "tls_name", "tls_days_left", "tls_resume", "sni_name"):
+            for word in sorted(_TLS):
                 if node.has(word):
                     self._ctx.report.note(
                         f"real server {name}: {word} without tls or starttls; it is ignored", node.line_of(word)
@@ -98,6 +102,8 @@ class ProbingReader:
 
     def http(self, node: Node, name: str) -> dict[str, Any]:
         """The fields of an HttpCheck beyond those of all checks, except `judge`."""
+        if not node.values.keys() & _CONNECTING:
+            return {}
         found = self.connecting(node)
         found["keepalive"] = node.get("keepalive", False)
         if found["keepalive"] and node.get("http_protocol", "1.1") != "1.1":
@@ -107,16 +113,14 @@ class ProbingReader:
         return found
 
     def url(self, url: Node, node: Node) -> dict[str, Any]:
-        """The fields of a Url that make its request."""
+        """The fields of a Url that make its request, if it is not keepalived's."""
+        if not node.has("headers") and not url.values.keys() & _REQUEST:
+            return {}
         everywhere: list[tuple[str, str]] = node.get("headers", [])
         here: list[tuple[str, str]] = url.get("headers", [])
         headers = {key.lower(): (key, value) for key, value in (*everywhere, *here)}
         found: dict[str, Any] = {"method": url.get("method", "GET"), "body": url.maybe("body")}
         return found | {"headers": tuple(headers.values())}
-
-
-_PLAIN = frozenset({"connect_ip", "connect_port", "bindto", "bind_port", "bind_if", "connect_timeout", "fwmark"})
-"""Settings that most TCP_CHECKs have and that nothing here is about."""
 
 
 def host_name(name: str | None) -> str | None:
