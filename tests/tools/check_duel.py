@@ -232,7 +232,8 @@ class Servers:
 
 
 @contextmanager
-def _daemon(argv: list[str], where: Path) -> Iterator[None]:
+def daemon(argv: list[str], where: Path) -> Iterator[None]:
+    """It runs; what it says is in the file `output`."""
     with (where / "output").open("w") as output, subprocess.Popen(argv, stdout=output, stderr=output) as process:
         try:
             yield
@@ -250,7 +251,7 @@ def record(argv: Callable[[Path], list[str]], where: Path) -> list[str]:
     reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
     heard = b""
     try:
-        with _daemon(argv(where), where):
+        with daemon(argv(where), where):
             end = time.monotonic() + LASTS
             while time.monotonic() < end:
                 time.sleep(0.02)
@@ -289,20 +290,27 @@ def read_results() -> dict[str, dict[str, str]]:
     return found
 
 
-def main() -> None:
+def every_keepalived() -> Iterator[tuple[str, Callable[[Path], list[str]]]]:
+    """Version and command line of this machine's, and of the newer one when it was fetched for the benchmarks."""
     from benchmarks.native.newer_keepalived import fetched
     from benchmarks.subjects import compiled
-    from tests.checker_driver import own_network
 
     shim = compiled("ipvs_shim.c", "-shared", "-fPIC", "-ldl")
-    lines = ["# version, case, what its server saw; python -m tests.tools.check_duel"]
     for program in filter(None, ("/usr/sbin/keepalived", fetched())):
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
         version = re.search(r"v(\d+\.\d+\.\d+)", said.stdout + said.stderr)
-        with tempfile.TemporaryDirectory() as directory, own_network():
-            traces = record(keepalived(str(program), shim), Path(directory))
         assert version is not None
-        lines += [f"{version[1]}\t{case.name}\t{trace}" for case, trace in zip(CASES, traces, strict=True)]
+        yield version[1], keepalived(str(program), shim)
+
+
+def main() -> None:
+    from tests.checker_driver import own_network
+
+    lines = ["# version, case, what its server saw; python -m tests.tools.check_duel"]
+    for version, argv in every_keepalived():
+        with tempfile.TemporaryDirectory() as directory, own_network():
+            traces = record(argv, Path(directory))
+        lines += [f"{version}\t{case.name}\t{trace}" for case, trace in zip(CASES, traces, strict=True)]
     RESULTS.write_text("\n".join(lines) + "\n")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.tools.check_duel import CASES, read_results
+from tests.tools import check_duel, check_replies
 from tests.tools.facts import TESTS, compared, functions, shown
 
 FACTS = TESTS / "check-facts.tsv"
@@ -21,7 +21,8 @@ FOLDERS = ("unit/checks", "unit/config", "unit/lvs")
 HEAD = """# What checks have to be, and how we know
 
 Each line is something that an operator of C keepalived relies on, by the numbers that tests are named by. Under "C
-keepalived": the versions whose servers saw just what fastha's core does in `tests/check-duel.tsv`, or "compared" when a
+keepalived": the versions whose servers saw what is recorded in `tests/check-duel.tsv`, or that thought of replies what is
+recorded in `tests/check-replies.tsv`; fastha does the same, unless the last column says otherwise. "Compared" means that a
 test has the real one beside it (2.2.7). Made by `python -m tests.tools.check_facts`.
 """
 
@@ -72,14 +73,19 @@ def missing(fact: Fact) -> list[str]:
 
 
 def duels(fact: Fact) -> list[str]:
-    """Names of the cases that show it."""
-    return [case.name for case in CASES if fact.number in case.facts.split()]
+    """Names of the cases in which keepalived's servers show it."""
+    return [case.name for case in check_duel.CASES if fact.number in case.facts.split()]
+
+
+def replies(fact: Fact) -> list[str]:
+    """Names of the replies that show it."""
+    return [f"{reply.kind}: {reply.name}" for reply in check_replies.REPLIES if fact.number in reply.facts.split()]
 
 
 def keepalived(fact: Fact) -> str:
     """How far it was seen with the real one."""
-    results = read_results()
-    versions = sorted({version for name in duels(fact) for version in results[name]})
+    seen = check_duel.read_results() | check_replies.read_results()
+    versions = sorted({version for name in (*duels(fact), *replies(fact)) for version in seen[name]})
     if versions:
         return ", ".join(versions)
     return "compared" if any(compared(test.partition("::")[0]) for test in fact.tests) else ""
@@ -92,7 +98,10 @@ def page() -> str:
         if fact.section != section:
             section = fact.section
             lines += ["", f"## {section}", "", "| | fact | shown by | C keepalived | fastha |", "|---|---|---|---|---|"]
-        tests = [*(shown(test) for test in fact.tests), *(f"`test_check_duel[{name}]`" for name in duels(fact))]
+        tests = [shown(test) for test in fact.tests]
+        tests += [f"`test_check_duel[{name}]`" for name in duels(fact)]
+        if replies(fact):
+            tests.append(f"`test_replies_duel`: {', '.join(name.split(': ')[1] for name in replies(fact))}")
         lines.append(f"| {fact.number} | {fact.text} | {'; '.join(tests)} | {keepalived(fact)} | {fact.differs} |")
     return "\n".join(lines) + "\n"
 
