@@ -21,9 +21,9 @@ FOLDERS = ("unit/checks", "unit/config", "unit/lvs")
 HEAD = """# What checks have to be, and how we know
 
 Each line is something that an operator of C keepalived relies on, by the numbers that tests are named by. Under "C
-keepalived": the versions whose servers saw what is recorded in `tests/check-duel.tsv`, or that thought of replies what is
-recorded in `tests/check-replies.tsv`; fastha does the same, unless the last column says otherwise. "Compared" means that a
-test has the real one beside it (2.2.7). Made by `python -m tests.tools.check_facts`.
+keepalived": the versions whose servers saw what is recorded in `tests/check-duel.tsv`, or that thought of replies what
+is recorded in `tests/check-replies.tsv`; fastha does the same, unless the last column says otherwise. "Compared" means
+that a test has the real one beside it (2.2.7). Made by `python -m tests.tools.check_facts`.
 """
 
 
