@@ -53,9 +53,13 @@ def _service_key(at: VirtualServer | ServiceEntry, protocol: str) -> ServiceKey:
 
 
 def service_keys(plan: VirtualServer) -> tuple[ServiceKey, ...]:
-    """The kernel's services that a virtual server stands for: one, or one for each entry of its group."""
+    """The kernel's services that a virtual server stands for: one, or one for each entry of its group, or one of each
+    family for a group behind a mark."""
     if not plan.group:
         return (_service_key(plan, plan.protocol),)
+    if plan.mark:
+        families = dict.fromkeys(entry.family for entry in plan.entries)
+        return tuple(ServiceKey(family, fwmark=plan.mark) for family in families)
     return tuple(dict.fromkeys(_service_key(entry, plan.protocol) for entry in plan.entries))
 
 

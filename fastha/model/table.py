@@ -71,6 +71,9 @@ class Entry:
 
 Table = dict[ServiceKey, Entry]
 
+Marked = dict[tuple[Family, str, Address, int], int]
+"""Which packets are to have a mark: family, protocol, address and port -> mark."""
+
 
 class Op(IntEnum):
     ADD_SERVICE = 1

@@ -31,6 +31,7 @@ from fastha.process.child import Child, Refused, run_child
 from fastha.process.describe import Describer
 from fastha.process.director import Director
 from fastha.process.ipvsextras import IpvsExtras
+from fastha.process.markedgroups import MarkTable
 from fastha.process.messages import (
     Message,
     ScriptDrop,
@@ -98,6 +99,7 @@ class CheckerWork:
         self._runner_knows = False
         self._states: dict[str, str] | None = None
         """Of VRRP instances, as the supervisor tells them."""
+        self._mark_table = MarkTable(child.log)
         self._ping_range: str | None = None
         """ping_group_range before we changed it."""
 
@@ -123,8 +125,10 @@ class CheckerWork:
         if tls is not None:
             self.engine.use_tls(tls)
         self._allow_ping(plan)
+        plan = self._with_marks(plan)
         self.director.start(plan, now, kernel=table, ours=self.programmer.ours, hand_over=self._order)
         self.programmer.install(self.director.services, table, now)
+        self._mark_table.follow(self.director.plan)
         self._enact(now)
         self._say_size()
         self._warn_of_host()
@@ -145,6 +149,7 @@ class CheckerWork:
         plane = self._open_plane(plan) if plan.lvs_plane != old.lvs_plane else None
         now = clock.monotonic()
         self._follow_addresses(plan, now)
+        plan = self._with_marks(plan, plane)
         self.director.reload(plan, now)
         if plane is not None:
             self._change_plane(plane, now)
@@ -155,6 +160,7 @@ class CheckerWork:
         if plan.process != old.process:
             self._schedule(plan)
         self._enact(now)
+        self._mark_table.follow(self.director.plan)
         self._say_size()
         self._warn_of_host()
         gc.unfreeze()
@@ -184,6 +190,7 @@ class CheckerWork:
         self.extras = IpvsExtras(self.programmer.plane, self._journal, self._child.log)
         self.director.start(plan, now, kernel=table, ours=self.programmer.ours)
         self.director.take()  # nobody is going to check anything
+        self._mark_table.inherit(plan)
         self._release(now)
         self.programmer.close()
         self._child.finish()
@@ -192,6 +199,7 @@ class CheckerWork:
         """Everything of ours out of the kernel, and say so."""
         self.director.stop()
         self._tell(self.director.take().notices)
+        self._mark_table.release()
         before = self.programmer.mirror
         services, servers = len(before), sum(len(entry.destinations) for entry in before.values())
         self.programmer.release(now, flush=self.director.plan.lvs_flush_on_stop is FlushOnStop.ALL)
@@ -227,6 +235,15 @@ class CheckerWork:
                 self._ping_range = allow_ping()
             except OSError as error:
                 self._child.log("error", f"PING_CHECK: ping_group_range cannot be set: {error.strerror or error}")
+
+    def _with_marks(self, plan: CheckerPlan, plane: Plane | None = None) -> CheckerPlan:
+        """nftables_ipvs is for IPVS, and nothing else is marked for. `plane`: the one that comes."""
+        name = (plane or self.programmer.plane).name
+        if plan.marked_groups is None or name == "ipvs":
+            return plan
+        if name == "nftables":
+            self._child.log("warning", "nftables_ipvs takes IPVS: each address of a group is a service of its own")
+        return replace(plan, marked_groups=None)
 
     def _restore_ping(self) -> None:
         if self._ping_range is not None:

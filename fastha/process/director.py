@@ -22,6 +22,7 @@ from fastha.checks.core import CheckCore, spread
 from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, RunnerChecker, same_parameters
 from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import file_words, result_words
+from fastha.lvs.marks import Marks
 from fastha.lvs.notices import Notice, server_name
 from fastha.lvs.quorum import Draining, Pool, PoolKey, Server, kernel_key, pools_by_key, service_keys
 from fastha.lvs.wanted import Services, services_of
@@ -86,6 +87,7 @@ class Director:
         """Servers that start slowly, and since when; None: the next tick will say."""
         self._held: dict[Server, Ns] = {}
         """Servers that fell too often, and until when they stay out."""
+        self._marks = Marks()
         self._draining: set[Pool] = set()
         """Pools with servers that drain."""
         self._effects = Effects()
@@ -120,7 +122,7 @@ class Director:
         `hand_over` gets the orders service by service (else they are among the effects): all at once are more than
         what is left of them at the engine, and the first may be due before the last is made.
         """
-        self.plan = plan
+        self.plan = plan = self._marks.give(plan)
         self.core.close_rst = plan.close_rst
         self._users.sharing = plan.share_checks
         wanted, complaints = pools_by_key(plan.virtual_servers)
@@ -424,7 +426,7 @@ class Director:
         (keepalived restarts every timer.) What went is announced whatever `omega` says.
         """
         close_changed = plan.close_rst != self.plan.close_rst
-        self.plan = plan
+        self.plan = plan = self._marks.give(plan)
         self.core.close_rst = plan.close_rst
         wanted, complaints = pools_by_key(plan.virtual_servers)
         self._effects.lines += [("error", text, "") for text in complaints]

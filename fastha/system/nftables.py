@@ -55,7 +55,7 @@ class NftablesPlane:
         self._netlink.close()
 
     def _rehearse(self) -> None:
-        error = _nft(["-f", "-"], wire.rehearsal())
+        error = transact(wire.rehearsal())
         if error:
             raise OSError(errno.EOPNOTSUPP, f"nftables cannot balance here: {error}")
         try:
@@ -146,9 +146,9 @@ class NftablesPlane:
         old = self._table
         before = self._ask_generation()
         if new:
-            error = _nft(["-f", "-"], wire.transaction(old, new, changed, fresh=self._fresh))
+            error = transact(wire.transaction(old, new, changed, fresh=self._fresh))
         else:
-            error = _nft(["-f", "-"], _NOTHING)
+            error = transact(_NOTHING)
         if error:
             return error
         self._table, self._fresh, self.damage = new, not new, []
@@ -231,9 +231,9 @@ def _is_gone(flow: netfilter.Flow, gone: _Gone) -> bool:
     return any(address in {"", flow.address} and port in {0, flow.port} for address, port in services)
 
 
-def _nft(arguments: list[str], text: str) -> str:
-    """Run nft on `text`; what went wrong in one line, or nothing. FileNotFoundError when there is no nft."""
-    return _run(arguments, text)[1]
+def transact(text: str) -> str:
+    """Have nft carry out `text`; what went wrong in one line, or nothing. FileNotFoundError when there is no nft."""
+    return _run(["-f", "-"], text)[1]
 
 
 def _run(arguments: list[str], text: str = "") -> tuple[bytes, str]:

@@ -18,7 +18,6 @@ from fastha.config.schema.readers import (
 )
 
 START = Reload.START
-PENDING = Status.PENDING
 
 
 LVS = (
@@ -105,11 +104,9 @@ LVS = (
         name="nftables_ipvs",
         repeat=Repeat.FIRST,
         arguments=Words("[TABLE]", 0, required="", most=1),
-        default="off",
-        effect="Groups of addresses become one mark each, set by nftables.",
-        reload=START,
-        status=PENDING,
-        pending="each address of a group is a service of its own",
+        default="off; TABLE keepalived_ipvs",
+        effect="Groups of addresses are one IPVS service by mark for each protocol and family; a table of nftables "
+        "sets the marks. Groups with marks of their own, or for all ports, stay as they are.",
         example="nftables_ipvs",
     ),
     Word(
@@ -117,19 +114,13 @@ LVS = (
         arguments=Integer(-(2**31), INT, "PRIORITY"),
         default="-1",
         effect="Priority of the chain that sets those marks.",
-        reload=START,
-        status=PENDING,
-        pending="nftables_ipvs is not there yet",
         example="nftables_ipvs_priority -1",
     ),
     Word(
         name="nftables_ipvs_start_fwmark",
         arguments=Integer(1, UINT, "MARK"),
         default="1000",
-        effect="First of those marks.",
-        reload=START,
-        status=PENDING,
-        pending="nftables_ipvs is not there yet",
+        effect="First of those marks. One that was given is kept over reloads.",
         example="nftables_ipvs_start_fwmark 1000",
     ),
     Word(

@@ -1,5 +1,6 @@
 """The LVS half of the Plan: virtual servers with their real servers. The rules are in the order keepalived has them."""
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
@@ -21,6 +22,7 @@ from fastha.model.plan import (
     Drift,
     FlushOnStop,
     Forwarding,
+    MarkedGroups,
     Method,
     Notifies,
     PlaneChoice,
@@ -85,6 +87,7 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             lvs_timeouts=defs.get("lvs_timeouts", (0, 0, 0)),
             lvs_flush_on_stop=FlushOnStop(defs.get("lvs_flush_on_stop", "")),
             lvs_drift=Drift(defs.get("lvs_drift", "repair")),
+            marked_groups=_marked_groups(ctx),
             sync_daemon=_sync_daemon(ctx),
             net_namespace_ipvs=ctx.root.maybe("net_namespace_ipvs"),
             close_rst=defs.get("checker_close", "fin") == "rst",
@@ -95,6 +98,24 @@ def lvs_part(ctx: Context, scripts: Scripts, tracking: Tracking) -> LvsPart:
             process=process_settings(ctx, "checker", "keepalived_lvs"),
         ),
         notifies,
+    )
+
+
+def _marked_groups(ctx: Context) -> MarkedGroups | None:
+    """nftables_ipvs and its kin."""
+    if not ctx.defs.has("nftables_ipvs"):
+        return None
+    usual = MarkedGroups()
+    words = ctx.defs.get("nftables_ipvs", ())
+    table = words[0] if words else usual.table
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]{0,253}", table):
+        ctx.error(f"'{table}' is no name for a table of nftables; it is ignored", ctx.defs.line_of("nftables_ipvs"), 1)
+        return None
+    return MarkedGroups(
+        table=table,
+        priority=ctx.defs.get("nftables_ipvs_priority", usual.priority),
+        first=ctx.defs.get("nftables_ipvs_start_fwmark", usual.first),
+        counters=ctx.defs.has("nftables_counters"),
     )
 
 
@@ -398,7 +419,9 @@ class _Service:
         if written is None:
             return default
         if written[0] != self.family:
-            self.ctx.report.note(
+            # keepalived takes a number for an IPv4 mask, too, and complains of a mask only for IPv6
+            complain = self.ctx.error if self.family == 6 else self.ctx.report.note
+            complain(
                 f"{self.spoken}: persistence_granularity is not for IPv{self.family}; it is ignored",
                 self.node.line_of("persistence_granularity"),
                 1,

@@ -75,6 +75,9 @@ class VirtualServer:
     sequence: int = 0
     """Which one of the virtual servers of that group it is, from 0; with the name, its identity over a reload."""
     entries: tuple[ServiceEntry, ...] = ()
+    mark: int = 0
+    """nftables_ipvs: what comes for its `entries` is given this mark, and is one service of each family; 0: each entry is
+    a service of its own. The director gives it, and keeps it over reloads."""
     protocol: str = "TCP"
     """TCP, UDP, SCTP; NONE for a mark."""
     scheduler: str = "wlc"
@@ -148,6 +151,20 @@ class FlushOnStop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedGroups:
+    """nftables_ipvs: groups of addresses come to IPVS by one mark each, which a table of nftables sets."""
+
+    table: str = "keepalived_ipvs"
+    """Of the families ip and ip6."""
+    priority: int = -1
+    """Of the chain in the input hook."""
+    first: int = 1000
+    """The first mark that is given."""
+    counters: bool = False
+    """Count packets by address, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckerPlan:
     """All that the checker process gets."""
 
@@ -158,6 +175,7 @@ class CheckerPlan:
     """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
     lvs_flush_on_stop: FlushOnStop = FlushOnStop.NO
     lvs_drift: Drift = Drift.REPAIR
+    marked_groups: MarkedGroups | None = None
     sync_daemon: SyncSettings | None = None
     net_namespace_ipvs: str | None = None
     """Network namespace whose IPVS is programmed; empty: the initial one; None: that of the process."""
