@@ -16,9 +16,10 @@ import contextlib
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from benchmarks.lab import Backend, LabError, cpu_seconds
 from benchmarks.subjects import PORT, keepalived_version
@@ -56,52 +57,70 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --------------------------------------------------------------------------------------------------------------- cpu
 
 
+class Cost(NamedTuple):
+    master: float
+    """% of one core."""
+    backup: float
+    rate: float
+    """Adverts a second."""
+    expected: int = 0
+    """fastha: adverts that the backup's engine expected,"""
+    reported: int = 0
+    """and those that went up to Python."""
+
+
 def cpu(lab: VrrpLab, options: argparse.Namespace) -> None:
     print("\nCPU of the VRRP process, % of one core, kernel included\n")
     print(f"{'routers':16} {'subject':11} {'master':>24} {'backup':>24} {'adverts/s':>10}  to keepalived's")
     for routers in CPU_CASES:
-        runs: defaultdict[str, list[tuple[float, float, float]]] = defaultdict(list)
+        runs: defaultdict[str, list[Cost]] = defaultdict(list)
         for subject in turns(("fastha", "keepalived", "bare"), options):
             runs[subject].append(cpu_of(lab, subject, routers, options.seconds))
         for subject, results in runs.items():
-            masters, backups, rates = zip(*results, strict=True)
             beside = runs.get("keepalived", ())
             ratios = [
                 f"{median(own[i] / other[i] for own, other in zip(results, beside, strict=True)):.2f}"
                 for i in (0, 1) if beside
             ]  # fmt: skip
-            row = f"{routers!s:16} {subject:11} {spread(masters):>24} {spread(backups):>24} {median(rates):10.0f}"
-            print(f"{row}  {' : '.join(ratios)}", flush=True)
+            masters, backups = spread([one.master for one in results]), spread([one.backup for one in results])
+            rate = median(one.rate for one in results)
+            print(f"{routers!s:16} {subject:11} {masters:>24} {backups:>24} {rate:10.0f}  {' : '.join(ratios)}")
+            if expected := sum(one.expected for one in results):
+                reported = sum(one.reported for one in results)
+                print(
+                    f"{'':28} adverts heard by the backup: {expected:,} expected, {reported:,} for Python", flush=True
+                )
 
 
-def cpu_of(lab: VrrpLab, subject: str, routers: Routers, seconds: float) -> tuple[float, float, float]:
-    """(% of the master, % of the backup, adverts a second)."""
-    ends: list[Callable[[], None]] = []
-    try:
+def cpu_of(lab: VrrpLab, subject: str, routers: Routers, seconds: float) -> Cost:
+    with contextlib.ExitStack() as stack:
+        backup: Daemon | None = None
         if subject == "bare":
             pair = lab.bare_pair(routers)
-            ends += [lambda one=one: lab.end(one) for one in pair]  # type: ignore[misc]
+            for one in pair:
+                stack.callback(lab.end, one)
             pids = [one.pid for one in pair]
         else:
             master = lab.daemon(subject, vrrp_configuration(routers, MASTER, QUIET))
-            ends.append(master.end)
+            stack.callback(master.end)
             master.wait(routers.count)
             backup = lab.daemon(subject, vrrp_configuration(routers, BACKUP, QUIET), backup=True)
-            ends.insert(0, backup.end)
+            stack.callback(backup.end)  # before the master
             backup.wait(0)
             pids = [master.vrrp(), backup.vrrp()]
         time.sleep(2)
+        counted = backup if subject == "fastha" else None
+        heard = counted.engine() if counted else {}
         before, sent, begin = [cpu_seconds(pid) for pid in pids], lab.sent(lab.directors, routers), time.monotonic()
         time.sleep(seconds)
         after, sent = [cpu_seconds(pid) for pid in pids], lab.sent(lab.directors, routers) - sent
         took = time.monotonic() - begin
         if lab.addresses(lab.servers):
             raise LabError(f"the backup ({subject}, {routers}) has become master: the machine is too busy")
-    finally:
-        for end in ends:
-            end()
+        now = counted.engine() if counted else {}
     used = [(b - a) / took * 100 for a, b in zip(before, after, strict=True)]
-    return used[0], used[1], sent / took
+    counts = {name: now[name] - heard[name] for name in ("expected", "reported") if now}
+    return Cost(used[0], used[1], sent / took, **counts)
 
 
 # ---------------------------------------------------------------------------------------------------------- takeover
@@ -125,12 +144,12 @@ def takeover(lab: VrrpLab, options: argparse.Namespace) -> None:
 
 def takeover_of(lab: VrrpLab, subject: str, routers: Routers) -> list[float]:
     """ms of each router, from its last advert to the first gratuitous ARP of the other, less the master-down time."""
-    master: Daemon | None = None
-    backup: Daemon | None = None
-    try:
+    with contextlib.ExitStack() as stack:
         master = lab.daemon(subject, vrrp_configuration(routers, MASTER))
+        stack.callback(master.end)
         master.wait(routers.count)
         backup = lab.daemon(subject, vrrp_configuration(routers, BACKUP), backup=True)
+        stack.callback(backup.end)
         backup.wait(0)
         time.sleep(3)
         with lab.recording(routers) as seen:
@@ -138,10 +157,6 @@ def takeover_of(lab: VrrpLab, subject: str, routers: Routers) -> list[float]:
             master.kill()
             backup.wait(routers.count)
             time.sleep(0.5)
-    finally:
-        for one in (backup, master):
-            if one is not None:
-                one.end()
     return gaps_of(seen, routers)
 
 

@@ -211,6 +211,12 @@ class Daemon:
             step=0.05,
         )
 
+    def engine(self) -> dict[str, int]:
+        """fastha: the counters of the advert engine."""
+        words = [sys.executable, "-m", "fastha", "status", "--json", "--run-dir", str(self._where)]
+        counters: dict[str, int] = json.loads(run(*words))["vrrp"]["engine"]
+        return counters
+
     def kill(self) -> None:
         """All its processes at once, with SIGKILL; children first: keepalived's say good-bye when the parent dies."""
         for pid in reversed(family(self.process.pid)):

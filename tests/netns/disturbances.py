@@ -39,12 +39,14 @@ class Result(NamedTuple):
     """How often the backup became master."""
     adverts: int
     """Of the master."""
+    ended: int
+    """How often a process of the pair has died: none is expected to."""
     longest: float
     """ms between two of them; NaN when the clock they are stamped by was set."""
 
     def __str__(self) -> str:
         silence = "" if math.isnan(self.longest) else f", {self.longest:.0f} ms the longest silence"
-        return f"{self.takeovers} false takeovers, {self.adverts} adverts{silence}"
+        return f"{self.takeovers} false takeovers, {self.adverts} adverts, {self.ended} ends{silence}"
 
 
 class Pair:
@@ -67,7 +69,9 @@ class Pair:
         if self.kind == "fastha":
             return FasthaVrrp(node, VrrpPlan(instances=(plan,)), directory)
         return Keepalived(
-            node, "global_defs {\n vrrp_rt_priority 50\n}\n" + keepalived_config(plan, INTERVAL), directory
+            node,
+            "global_defs {\n vrrp_rt_priority 50\n vrrp_rlimit_rttime 2000000\n}\n" + keepalived_config(plan, INTERVAL),
+            directory,
         )
 
     def result(self) -> Result:
@@ -76,7 +80,15 @@ class Pair:
         right = [f.at for f in self.capture.adverts(self.a.address)]
         takeovers = sum(1 for before, at in zip([0.0, *wrong], wrong, strict=False) if at - before > 1)
         longest = max((after - before for before, after in pairwise(right)), default=0.0)
-        return Result(takeovers, len(right), longest * 1e3)
+        return Result(takeovers, len(right), self._ended(), longest * 1e3)
+
+    def _ended(self) -> int:
+        ended = 0
+        for daemon in (self.master, self.backup):
+            ended += daemon.process.poll() is not None
+            if isinstance(daemon, Keepalived):
+                ended += daemon.log().count("Respawning")
+        return ended
 
     def close(self) -> None:
         self.segment.close()
@@ -96,7 +108,8 @@ def stop_for(daemons: list[FasthaVrrp | Keepalived], seconds: float) -> None:
     pids = [pid for daemon in daemons for pid in processes(daemon.process.pid)]
     for number, wait in ((signal.SIGSTOP, seconds), (signal.SIGCONT, 0.0)):
         for pid in pids:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # the result tells
+                os.kill(pid, number)
         time.sleep(wait)
 
 
