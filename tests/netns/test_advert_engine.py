@@ -246,6 +246,39 @@ def test_adverts_of_many_instances_leave_on_time(segment: Segment) -> None:
         rig.close()
 
 
+def test_one_turn_sends_the_adverts_of_many(segment: Segment) -> None:
+    """They are ordered one by one; their second ones are due together."""
+    rig = Rig(segment.node(), instances=60)
+    try:
+        now = time.monotonic_ns()
+        rig.engine.renew(now)
+        for number in range(60):
+            datagram = Datagram(GROUP, bytes([0x31, 0x33 + number, *ADVERT[2:]]))
+            words = {"mode": Mode.SPEAK, "datagrams": (datagram,), "interval": 20 * MS, "second": now + 50 * MS}
+            rig.engine.order(Order(instance=number, generation=1, **words))  # type: ignore[arg-type]
+        until(lambda: rig.engine.stats()["sent"] >= 120, "the second adverts")
+        before = rig.engine.stats()
+        until(lambda: rig.engine.stats()["sent"] - before["sent"] >= 600, "ten more of each")
+        after = rig.engine.stats()
+        assert after["turns"] - before["turns"] < (after["sent"] - before["sent"]) / 10
+    finally:
+        rig.close()
+
+
+def test_many_adverts_are_read_a_few_at_a_time(rig: Rig, segment: Segment) -> None:
+    other = segment.node()
+    deadline = time.monotonic_ns() + 100 * S
+    words = {"mode": Mode.LISTEN, "deadline": deadline, "restart": 100 * S, "interval": S, "expected": ADVERT}
+    rig.engine.order(Order(instance=0, generation=1, expected_source=Address(other.address), **words))  # type: ignore[arg-type]
+    before = rig.engine.stats()["turns"]
+    with raw(other) as sock:
+        for _ in range(5000):
+            sock.sendto(ADVERT, (GROUP, 0))
+        until(lambda: rig.engine.stats()["received"] > 4000, "most of them to be read")
+    assert rig.engine.stats()["turns"] - before < 2000
+    assert rig.engine.stats()["reported"] == 0
+
+
 def test_frames_leave_whole(rig: Rig, segment: Segment) -> None:
     capture = segment.capture()
     frame = b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", 0x88B5) + bytes(range(46))
