@@ -49,6 +49,9 @@ class Owner(Protocol):
     def child_ended(self, child: "ChildProcess", exit_code: int | None) -> None:
         """Its process is gone; `exit_code` None: a signal ended it. Restarting is the owner's decision (`restart`)."""
 
+    def release_failed(self, child: "ChildProcess", state: str) -> None:
+        """No process of it could be had to release what its last one left (`ChildProcess.release`)."""
+
     def log(self, level: str, text: str) -> None: ...
 
 
@@ -204,6 +207,7 @@ class ChildProcess:
             self.left = False
         if not done:
             self._owner.log("error", f"{self.name}: what its last process put into the kernel may still be there")
+            self._owner.release_failed(self, state)
         if self._due is not None:
             self._become("waiting")
             self._timer = self._loop.call_at(self._due, self._start_again)

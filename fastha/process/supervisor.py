@@ -389,6 +389,17 @@ class Supervisor:
         for fd in fds:
             os.close(fd)
 
+    def release_failed(self, child: ChildProcess, state: str) -> None:
+        """Addresses that nobody speaks for must not stay; services only lose what they gain by their checks."""
+        if child.name != "vrrp":
+            return
+        try:
+            from fastha.process import lastresort  # it brings rtnetlink with it, which is hardly ever needed here
+
+            lastresort.release(self._place.run_dir, self._plan.vrrp, self.log, static=state == "STOP")
+        except Exception as problem:  # noqa: BLE001 - there is nothing left to try
+            self.log("error", f"nor could the supervisor remove it: {type(problem).__name__}: {problem}")
+
     def child_ended(self, child: ChildProcess, exit_code: int | None) -> None:
         """Start it again, or end with it."""
         if child.name == "runner" and child.last_pid is not None:

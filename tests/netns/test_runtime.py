@@ -462,3 +462,34 @@ def test_services_left_in_nftables_are_released_at_a_stop_in_back_off(segment: S
     assert "checker: releasing what its last process left" in one.log()
     assert "nftables: released 1 services" in one.log()
     assert not (one.run_dir / "lvs.journal").exists()
+
+
+BROKEN = """
+import os, sys
+if os.path.exists({flag!r}) and "fastha.process.vrrp" in sys.orig_argv:
+    os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("stopping", [False, True], ids=["in-back-off", "at-a-stop"])
+def test_without_a_vrrp_process_that_starts_the_supervisor_removes_the_addresses(
+    segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopping: bool
+) -> None:
+    """Its program is broken (half an upgrade, say), so neither does the one that would only release."""
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path/sitecustomize.py").write_text(BROKEN.format(flag=str(tmp_path / "broken")))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    daemon = Daemon(segment.node(), tmp_path / "a")
+    daemon.up()
+    until(lambda: daemon.state() == "MASTER", "mastership", 15)
+    (tmp_path / "broken").touch()
+    pid = daemon.pid("vrrp")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    if stopping:
+        until(lambda: "starting it again in" in daemon.log(), "the back-off", 10)
+        daemon.process.send_signal(signal.SIGTERM)
+    until(lambda: not daemon.node.has(VIP), "the address to go", 20)
+    assert f"{VIP}/24 dev eth0 was left by a process before: removed" in daemon.log()
+    if stopping:
+        assert daemon.process.wait(15) == 0

@@ -403,7 +403,7 @@ def test_the_runner_knows_a_new_plan_before_the_others_act_on_it(daemon):
         changed = VrrpInstance(name="VI_1", interface="lo", virtual_router_id=2)
         daemon.write(replace(PLAN, vrrp=VrrpPlan(instances=(changed,)), runner=replace(PLAN.runner, router_id="new")))
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.5)
+        poll(lambda: "reload: " in daemon.text(), "the reload to be under way")
         assert not any(line.endswith("reload") for line in daemon.journal("vrrp"))
     finally:
         os.kill(runner, signal.SIGCONT)
