@@ -394,7 +394,7 @@ class Supervisor:
         if child.name != "vrrp":
             return
         try:
-            from fastha.process import lastresort  # it brings rtnetlink with it, which is hardly ever needed here
+            from fastha.process import lastresort  # noqa: PLC0415 - it brings rtnetlink, hardly ever needed here
 
             lastresort.release(self._place.run_dir, self._plan.vrrp, self.log, static=state == "STOP")
         except Exception as problem:  # noqa: BLE001 - there is nothing left to try
