@@ -71,6 +71,7 @@ cdef extern from *:
 
 cdef enum:
     OTHER_DESCRIPTORS = 1024  # what the process may need beside the engine's sockets
+    MOST_TURNS = 255  # recipes of an order beside its first
 
 
 MAX_TARGETS = TARGETS
@@ -369,6 +370,8 @@ cdef class ProbeEngine:
         if not 0 <= order.first < FOREVER or not 0 <= order.interval < FOREVER:
             raise ValueError(f"first {order.first} or interval {order.interval} is out of range")
         recipe = self.compile(order.recipe)
+        if order.then:
+            self.link(recipe, order.then)
         memset(&command, 0, sizeof(command))
         command.recipe = &recipe.compiled
         command.first = order.first
@@ -383,6 +386,22 @@ cdef class ProbeEngine:
         while len(self.recipes) <= target:
             self.recipes.append(None)
         self.recipes[target] = recipe
+        return 0
+
+    cdef int link(self, _CompiledRecipe first, tuple others) except -1:
+        """The recipes of an order in a ring; the first one keeps the others alive."""
+        cdef _CompiledRecipe recipe, before = first
+        cdef list rest = [self.compile(other) for other in others]
+        if len(rest) > MOST_TURNS:
+            raise ValueError(f"an order has at most {MOST_TURNS + 1} recipes, not {len(rest) + 1}")
+        for turn, recipe in enumerate(rest, 1):
+            if recipe.compiled.pool.transport != first.compiled.pool.transport:
+                raise ValueError("the recipes of an order have one transport")
+            recipe.compiled.turn = <uint8_t> turn
+            before.compiled.next = &recipe.compiled
+            before = recipe
+        before.compiled.next = &first.compiled
+        first.rest = rest
         return 0
 
     cdef _CompiledRecipe compile(self, recipe):
@@ -491,7 +510,7 @@ cdef class ProbeEngine:
         digest = (<char *> seen.digest)[:DIGEST_SIZE] if seen.verdict == DIGEST else b""
         return Report(
             target, seen.generation, Verdict(seen.verdict), seen.error, seen.status, seen.started, seen.finished,
-            digest,
+            digest, seen.turn,
         )
 
 

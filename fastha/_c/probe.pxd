@@ -127,6 +127,7 @@ cdef struct pool_t:
 # A Recipe as the thread reads it.
 cdef struct recipe_t:
     pool_t *pool
+    recipe_t *next  # of the order's recipes, in a ring; NULL: it has only this one
     sockaddr_in6 address  # room for either family
     uint32_t address_size
     uint32_t request_size
@@ -153,6 +154,7 @@ cdef struct recipe_t:
     uint8_t proxy  # a proxy_t
     uint8_t keepalive
     uint8_t bodiless
+    uint8_t turn  # which one of the order's recipes it is
 
 
 # A target as the thread works on it: one cache line.
@@ -183,7 +185,7 @@ cdef struct seen_t:
     int32_t error
     uint16_t status
     uint8_t verdict
-    uint8_t spare
+    uint8_t turn  # of the recipe
     uint8_t digest[DIGEST_SIZE]
 
 

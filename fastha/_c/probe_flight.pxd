@@ -15,6 +15,7 @@ from probe cimport (
     BACKOFF, BOUNDS, CERTIFICATE, DIGEST, HELD, KIND_HTTP, KIND_SSL, LATENESS_BOUNDS, LOCAL, READY, REFUSED, SUCCESS,
     TICK, TIMEOUT, WAITING, counters_t, engine_t, flight_t, seen_t, target_t, verdict_t,
 )
+from probe_parked cimport drop_parked, same_way
 from probe_sockets cimport land
 from ring cimport mark_set, ring_fence, ring_store
 from wheel cimport list_push, list_t, wheel_arm, wheel_cancel
@@ -76,6 +77,13 @@ cdef inline int64_t moved(int32_t index, uint32_t runs, int64_t jitter) noexcept
     return <int64_t> (x % (2 * <uint64_t> jitter + 1)) - jitter
 
 
+cdef inline void next_recipe(engine_t *engine, target_t *target) noexcept nogil:
+    """It is the next one's turn; a connection that was kept serves it, if it is the same for both."""
+    if target.parked and not same_way(target.recipe, target.recipe.next):
+        drop_parked(engine, target)
+    target.recipe = target.recipe.next
+
+
 cdef inline void next_interval(engine_t *engine, int32_t index, target_t *target) noexcept nogil:
     """The next start that is still to come; those that are not are missed."""
     cdef int64_t skipped
@@ -116,6 +124,7 @@ cdef inline void note_begin(seen_t *seen) noexcept nogil:
 cdef inline void note_end(seen_t *seen, target_t *target, verdict_t verdict, int error) noexcept nogil:
     seen.generation = target.generation
     seen.verdict = <uint8_t> verdict
+    seen.turn = target.recipe.turn
     seen.error = error
     seen.runs += 1
     ring_store(&seen.sequence, seen.sequence + 1)
@@ -159,6 +168,8 @@ cdef inline void conclude(engine_t *engine, int32_t which, verdict_t verdict, in
     if target.interval == 0 or (verdict == SUCCESS) != target.expect_success:
         hand_up(engine, index, target)
     else:
+        if target.recipe.next != NULL:
+            next_recipe(engine, target)
         next_interval(engine, index, target)
         wait_until(engine, index, target, target.due)
 

@@ -198,6 +198,7 @@ cdef class _CompiledRecipe:
     cdef _CompiledRegex regex
     cdef _Talk talk
     cdef _Trust trust
+    cdef list rest  # of the ring that it is the first one of
 
     def __init__(
         self, recipe, _SocketPool pool=None, bytes statuses=None, _CompiledRegex regex=None, _Talk talk=None,

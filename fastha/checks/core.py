@@ -187,6 +187,8 @@ class CheckCore:
         """What a result makes of its checker."""
         was_up = checker.up
         failed = checker.is_failure(report)
+        if report.turn and isinstance(checker, HttpChecker):
+            checker.url = (checker.url + report.turn) % len(checker.check.urls)
         if failed:
             checker.rising = 0
             outcome = checker.fail()
@@ -301,6 +303,7 @@ class CheckCore:
                 first=first,
                 interval=interval,
                 expect_success=checker.up,
+                then=self._then(checker) if interval and checker.up else (),
             )
         )
 
@@ -308,6 +311,14 @@ class CheckCore:
         """How far the start of this order is moved: no dice are rolled here, so that a run can be repeated."""
         jitter = checker.check.jitter
         return spread(f"{checker.target} {checker.generation}", 2 * jitter + 1) - jitter if jitter else 0
+
+    def _then(self, checker: Checker) -> tuple[Recipe, ...]:
+        """The urls that follow, in turn, while all is well."""
+        if not isinstance(checker, HttpChecker) or len(checker.check.urls) == 1:
+            return ()
+        urls = len(checker.check.urls)
+        following = ((checker.url + turn) % urls for turn in range(1, urls))
+        return tuple(http_recipe(checker.check, url, close_rst=self.close_rst) for url in following)
 
     def _recipe(self, checker: Checker) -> Recipe:
         if isinstance(checker, HttpChecker):

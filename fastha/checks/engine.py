@@ -53,6 +53,12 @@ class _Target:
     """Last sign of life: the order, or the last start."""
     last: LastProbe
     held: bool = False
+    turn: int = 0
+    """Of the order's recipes."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return (self.order.recipe, *self.order.then)[self.turn]
 
 
 class ModelProbes:
@@ -105,7 +111,7 @@ class ModelProbes:
             if target is None or target.order.generation != generation or target.held:
                 continue
             if what == _START:
-                outcome = self._behave(number, target.order.recipe, at)
+                outcome = self._behave(number, target.recipe, at)
                 target.since = at
                 self._push(at + outcome.duration, target.order, _FINISH, due, outcome)
             else:
@@ -129,11 +135,13 @@ class ModelProbes:
                 self.missed += skipped
                 following += skipped * order.interval
             target.due = following
+            target.turn = (target.turn + 1) % (1 + len(order.then))
             self._push(following, order, _START, following, None)
             return None
         target.held = True
         verdict, errno, status = outcome.verdict, outcome.errno, outcome.status
-        return Report(order.target, order.generation, verdict, errno, status, started, at, outcome.digest)
+        turn = target.turn
+        return Report(order.target, order.generation, verdict, errno, status, started, at, outcome.digest, turn)
 
     def _push(self, at: Ns, order: ProbeOrder, what: int, due: Ns, outcome: Outcome | None) -> None:
         self._count += 1

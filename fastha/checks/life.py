@@ -14,7 +14,7 @@ details that operators rely on, so each has its class:
 
 `succeed` and `fail` return what became of it and the delay until the next start. `interval` says whether that next
 probe may become a standing order, that is whether the expected outcome changes nothing here: in that case no Python
-runs until something else happens.
+runs until something else happens. (Several urls are one order, too: the prober goes round them.)
 
 At the first start of the process the retry counter is already full, so that the first failure decides; a checker
 that a reload brings starts with none used (`fresh`). With `rise` above 1 (our own word) so many successes in a row
@@ -416,7 +416,7 @@ class HttpChecker(Checker):
         if not self.has_run:
             return 0
         if self.up:
-            return self.check.delay_loop if len(self.check.urls) == 1 and not self.retries else 0
+            return 0 if self.retries else self.check.delay_loop
         if self.failed_url >= 0:
             return max(self.check.delay_before_retry, self.check.delay_loop)
         return self._pass_pause()

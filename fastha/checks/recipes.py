@@ -131,6 +131,9 @@ class ProbeOrder:
     interval: Ns
     """0: one shot, then hold and report whatever came out."""
     expect_success: bool = True
+    then: tuple[Recipe, ...] = ()
+    """The recipes of the probes that follow, in turn; after the last one `recipe` again. Over the same way as `recipe`:
+    address, transport and whether there is TLS are those of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,8 @@ class Report:
     finished: Ns
     digest: bytes = b""
     """What was computed, when `verdict` is DIGEST."""
+    turn: int = 0
+    """Which recipe it was: 0 is `ProbeOrder.recipe`, then those of `then`."""
     text: str = ""
     """SERVICE: the result in words; empty: `errno` says it."""
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from fastha.checks.actions import Action, Added, Changed, Order, Weighed
 from fastha.checks.core import CheckCore, spread
-from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, RunnerChecker, same_parameters
+from fastha.checks.life import Check, Checker, FileChecker, HttpChecker, MiscChecker, RunnerChecker, same_parameters
 from fastha.checks.recipes import Report, Verdict
 from fastha.checks.words import file_words, result_words
 from fastha.lvs.marks import Marks
@@ -634,4 +634,6 @@ def _told(target: int, now: Ns) -> Report:
 
 def _url(checker: Checker) -> int:
     """The url a result of this checker was about: the failed one while it is down."""
-    return max(0, getattr(checker, "failed_url", 0))
+    if not isinstance(checker, HttpChecker):
+        return 0
+    return checker.failed_url if checker.failed_url >= 0 else checker.url

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastha.checks.actions import Change
-from fastha.checks.recipes import Verdict
+from fastha.checks.recipes import Recipe, Verdict
 from fastha.model.units import S
 from tests.check_builders import Life, http, misc, tcp
 
@@ -54,18 +54,25 @@ def test_what_is_told_is_what_is(check: object, fresh: bool, history: list[tuple
         up = life.checker.up
 
 
+def rounds(life: Life) -> tuple[Recipe, ...]:
+    """The recipes of its order; a script has none."""
+    order = getattr(life.order, "order", None)
+    return (order.recipe, *order.then) if order is not None else ()
+
+
 @given(checks, st.booleans(), histories)
 def test_a_standing_order_leaves_out_only_what_changes_nothing(
     check: object, fresh: bool, history: list[tuple[Verdict, int, int]]
 ) -> None:
-    """Where an order may stand, reporting the expected outcome would change nothing and give the same order."""
+    """Where an order may stand, reporting the expected outcome would change nothing and give the same order; of several
+    recipes it would be the next one's turn."""
     life = Life(check, fresh=fresh)
     for verdict, status, took in history:
         life.report(verdict, status=status, took=took)
         if not life.standing:
             continue
         before = (life.checker.up, life.checker.has_run, life.checker.retries)
-        recipe = getattr(life.order, "order", None) and life.recipe
+        recipes = rounds(life)
         expected = Verdict.SUCCESS if before[0] else Verdict.REFUSED
         if getattr(check, "dynamic", False) and before[0] and life.order.expect_status:
             change, _ = life.report(Verdict.EXIT, status=life.order.expect_status)
@@ -73,7 +80,7 @@ def test_a_standing_order_leaves_out_only_what_changes_nothing(
             change, _ = life.report(expected, status=int(expected == Verdict.REFUSED))
         assert change == Change.NONE
         assert (life.checker.up, life.checker.has_run, life.checker.retries) == before
-        assert (getattr(life.order, "order", None) and life.recipe) == recipe
+        assert rounds(life) == (recipes[1:] + recipes[:1])
 
 
 @given(st.integers(0, 4), st.booleans(), st.lists(st.booleans(), max_size=60))

@@ -98,7 +98,7 @@ class Served:
             case "tcp":
                 return replace(tcp(), **common)
             case "http":
-                return replace(http(), **common)
+                return replace(http(urls=("/a", "/b", "/c")), **common)
             case "smtp":
                 return SmtpCheck(**common)
             case "dns":
