@@ -299,7 +299,7 @@ class RunnerSnapshot:
     processes: tuple[TrackedProcessSnapshot, ...] = ()
     """Those of vrrp_track_process."""
     counters: dict[str, int] = field(default_factory=dict)
-    """started, running, timed_out, notify_lost, fifo_lost, mail_queued, ..."""
+    """started, running, notify_lost, fifo_lost, mail_queued, ...; of checks by kind: misc_started, redis_failed, ..."""
     script_lateness: Histogram = Histogram()
     """How late scripts of checks and trackers were started: the place they waited for is part of it."""
     service_lateness: Histogram = Histogram()

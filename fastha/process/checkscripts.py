@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from fastha.checks.recipes import Verdict
 from fastha.model.plan import Command
 from fastha.model.units import Ns, S
 from fastha.process.gate import Gate, Ticket
 from fastha.process.messages import Message, ScriptDrop, ScriptOrder, ScriptReport, ScriptSeen
+from fastha.process.outcomes import Outcomes
 from fastha.system.scripts import Result
 
 _SEEN_EVERY: Final = 1.0
 """Seconds."""
 _SEEN_CHUNK: Final = 500
+_KIND: Final = "misc"
 _CANNOT_RUN: Final = (126, 127)
 """What a shell says of a command that it could not run."""
 
@@ -48,6 +51,7 @@ class _Target:
     def _start(self) -> None:
         self.timer = None
         order = self.order
+        self.owner.outcomes.started(_KIND)
         ticket = Ticket(self.command, self.due, self._ended, timeout=order.timeout, group=order.group)
         self.ticket = self.owner.gate.submit(ticket)
 
@@ -58,6 +62,7 @@ class _Target:
         error = result.error
         if order.shell and result.status in _CANNOT_RUN:
             error = result.output or f"the shell says {result.status}"
+        self.owner.outcomes.ended(_KIND, _verdict(order, result, error))
         if order.interval and not error and _expected(order, result):
             self.owner.seen(order.target, result.status, lateness)
             moved = random.randint(-order.jitter, order.jitter) if order.jitter else 0  # noqa: S311 - it only spreads
@@ -98,6 +103,16 @@ def _expected(order: ScriptOrder, result: Result) -> bool:
     return (result.status == 0) == order.expect_success
 
 
+def _verdict(order: ScriptOrder, result: Result, error: str) -> Verdict:
+    """For the counters."""
+    if error:
+        return Verdict.LOCAL
+    if result.timed_out:
+        return Verdict.TIMEOUT
+    weighs = order.dynamic and result.status != 1 and not result.signal
+    return Verdict.SUCCESS if weighs or not (result.status or result.signal) else Verdict.EXIT
+
+
 class CheckScripts:
     """All script checks of the checker process. `send` says a message to it."""
 
@@ -105,6 +120,7 @@ class CheckScripts:
         self.loop = loop
         self.gate = gate
         self.report = send
+        self.outcomes = Outcomes()
         self._send = send
         self._targets: dict[int, _Target] = {}
         self._seen: dict[int, tuple[int, float, Ns]] = {}

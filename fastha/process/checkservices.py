@@ -16,6 +16,7 @@ from fastha.checks.recipes import Verdict
 from fastha.model.snapshot import Histogram
 from fastha.model.units import Ns, S
 from fastha.process.messages import Message, ScriptDrop, ServiceOrder, ServiceReport, ServiceSeen
+from fastha.process.outcomes import Outcomes
 from fastha.process.turns import Lateness, Turns
 from fastha.system.dialogues.dial import Answer
 from fastha.system.dialogues.hold import hold
@@ -67,7 +68,10 @@ class _Target:
         started = time.monotonic_ns()
         lateness = max(0, started - self.due)
         self.owner.lateness.count(lateness)
+        kind = order.check.service.lower()
+        self.owner.outcomes.started(kind)
         answer = await hold(order.check, self.owner.threads)
+        self.owner.outcomes.ended(kind, answer.verdict)
         self.task = None
         finished = time.monotonic_ns()
         expected = (answer.verdict is Verdict.SUCCESS) == order.expect_success and answer.verdict is not Verdict.LOCAL
@@ -116,6 +120,7 @@ class CheckServices:
         self.report = send
         self.threads = ThreadPoolExecutor(AT_ONCE, "fastha-login")
         self.lateness = Lateness()
+        self.outcomes = Outcomes()
         self._send = send
         self._turns: Turns[_Target] = Turns(AT_ONCE)
         self._targets: dict[int, _Target] = {}

@@ -132,6 +132,8 @@ class Runner:
             "latest_check_ms": self._checks.lateness.maximum // MS,
             "latest_service_ms": self._services.lateness.maximum // MS,
             "latest_notify_ms": self._events.lateness.maximum // MS,
+            **self._orders.outcomes.counters(),
+            **self._services.outcomes.counters(),
             **self._notifier.counters(),
             **self._child.lost(),
         }

@@ -191,6 +191,9 @@ def test_scripts_by_the_thousand_are_bounded_and_late_ones_show() -> None:
         assert loop.run_until_complete(asyncio.wait_for(main(), 60)) <= 16
     finally:
         loop.close()
+    counters = scripts.outcomes.counters()
+    assert counters["misc_succeeded"] >= 1000
+    assert counters["misc_failed"] == counters["misc_local_errors"] == 0
     late = gate.lateness.histogram()
     assert isinstance(late, Histogram)
     assert sum(late.counts) >= 1000

@@ -102,6 +102,9 @@ def test_expected_results_are_counted_and_others_reported() -> None:
             assert bench.reports()[1].generation == 2
             bench.services.take(order(server.port, generation=3, expect_success=False))
             await until(lambda: any(row[1] == Verdict.STATUS for row in bench.seen()), "failures are expected now")
+            counters = bench.services.outcomes.counters()
+            assert counters["redis_started"] >= counters["redis_succeeded"] + counters["redis_failed"] > 4
+            assert counters["redis_timed_out"] == counters["redis_local_errors"] == 0
 
     run(main)
 
