@@ -454,7 +454,8 @@ def play(
             side.start(text)
         for side in sides:
             peers = [
-                Peer(side, case, n, tuple(v.split("/")[0] for v in vips_of(case, n))) for n, case in enumerate(cases, 1)
+                Peer(side, case, n, tuple(v.split()[0].split("/")[0] for v in vips_of(case, n)))
+                for n, case in enumerate(cases, 1)
             ]
             waiting = sum(case.then is not None for case in cases)
             after = config(cases, global_words, reloaded=True)

@@ -268,7 +268,8 @@ LOOK = r"link-netns \S+|\d+: [^ ]+ |valid_lft \d+sec|link/\S+ \S+|group default|
 
 
 @case(
-    f"{QUICK}\npromote_secondaries\npriority 100\nvirtual_ipaddress_excluded {{\nfd99::{{n}}:1/64\n}}\nvirtual_routes {{\n"
+    f"{QUICK}\npromote_secondaries\npriority 100\nvirtual_ipaddress_excluded {{\nfd99::{{n}}:1/64\n}}\n"
+    "virtual_routes {\n"
     "10.200.{n}.0/24 dev {0} table 9{n}\n10.201.{n}.0/24 via 10.78.{n}.9 metric 7 table 9{n}\n}\n"
     "virtual_rules {\nfrom 10.200.{n}.0/24 lookup 9{n} priority 3{n}00\n}",
     links=1,

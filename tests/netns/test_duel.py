@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastha.vrrp.recording import replay
-from tests.netns import duel_cases, duel_cases_reload, duel_cases_tracking
+from tests.netns import duel_cases, duel_cases_reload, duel_cases_tracking, duel_cases_words
 from tests.netns.duel import KEEPALIVED, Case, Story, differences, play
 
 pytestmark = [pytest.mark.netns, pytest.mark.compat]
@@ -21,11 +21,16 @@ STAGES: dict[str, tuple[list[Case], str]] = {
     "packets": (duel_cases.CASES, ""),
     "tracking": (duel_cases_tracking.CASES, duel_cases_tracking.GLOBAL),
     "reload": (duel_cases_reload.CASES, duel_cases_reload.GLOBAL),
+    "words": (duel_cases_words.CASES, duel_cases_words.GLOBAL),
 }
 CASES = [(stage, case) for stage, (cases, _) in STAGES.items() for case in cases]
 OLDER: dict[str, str] = {
     "announced_again_with_a_refresh": "before 2.3 the refresh waits for the next advert",
+    "a_tracked_source": "before 2.4 the loss is not noticed",
     "announcements_in_time": "before 2.3 the refresh waits for the next advert",
+    "an_owner_that_ignores_adverts": "before 2.3 there is no such word",
+    "checksum_as_version_2": "before 2.3 wrong checksums count here too",
+    "excluded_and_special_addresses": "an address with a peer is not removed",
     "other_addresses_are_counted_and_used": "before 2.3 such an advert is not used",
     "other_addresses_of_the_known_master_are_skipped": "before 2.3 such an advert is not used",
     "two_owners_the_other_one_yields": "before 2.3 both lower themselves at once",

@@ -543,7 +543,7 @@ class _Instance:
         wanted += [dev for line in lines for dev in followed(line)]
         known = {*own, *(track.name for track in tracks)}
         more = dict.fromkeys(name for name in (*wanted, *self.followed) if name not in known)
-        return (*tracks, *(Track(name=name) for name in more))
+        return (*tracks, *(Track(name=name, implied=True) for name in more))
 
     def _owner_tracks(self, tracks: tuple[Track, ...], path: str) -> tuple[Track, ...]:
         """An address owner has one priority: weighted trackers mean nothing to it."""

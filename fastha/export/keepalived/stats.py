@@ -193,11 +193,11 @@ def _lists(plan: Plan, one: VrrpInstance, now: InstanceSnapshot) -> dict[str, li
     made = words.made_link(plan.vrrp, one)
     own = {one.interface, made.name if made is not None else ""}
     return {
-        "vips": list(words.addresses(one.addresses, now.present, plan.vrrp)),
-        "evips": list(words.addresses(one.excluded_addresses, now.present, plan.vrrp)),
+        "vips": list(words.addresses(one, one.addresses, now.present, plan.vrrp)),
+        "evips": list(words.addresses(one, one.excluded_addresses, now.present, plan.vrrp)),
         "vroutes": [routes.route(each) for each in one.routes],
         "vrules": [routes.rule(each) for each in one.rules],
-        "track_ifp": [track.name for track in one.track_interfaces if track.name not in own],
+        "track_ifp": [t.name for t in one.track_interfaces if t.name not in own and not t.implied],
         "track_script": [commands[track.name] for track in one.track_scripts if track.name in commands],
         "track_process": [track.name for track in one.track_processes],
     }

@@ -112,7 +112,11 @@ def _instance(
     if one.rules:
         yield "Virtual Rules :"
         yield from (f"  {routes.rule(line)}" for line in one.rules)
-    yield from _tracked("interfaces", [each for each in one.track_interfaces if each.name != one.interface], " weight ")
+    yield from _tracked(
+        "interfaces",
+        [each for each in one.track_interfaces if each.name != one.interface and not each.implied],
+        " weight ",
+    )
     yield from _tracked("scripts", one.track_scripts, " weight ")
     yield from _tracked("files", one.track_files, ", weight ")
     yield from _tracked("processes", one.track_processes, ", weight ")
@@ -163,10 +167,10 @@ def _interface(plan: Plan, one: VrrpInstance) -> Iterator[str]:
 def _addresses(plan: Plan, one: VrrpInstance, now: InstanceSnapshot) -> Iterator[str]:
     if one.addresses:
         yield f"Virtual IP ({len(one.addresses)}):"
-        yield from (f"  {line}" for line in words.addresses(one.addresses, now.present, plan.vrrp))
+        yield from (f"  {line}" for line in words.addresses(one, one.addresses, now.present, plan.vrrp))
     if one.excluded_addresses:
         yield "Virtual IP Excluded :"
-        yield from (f"  {line}" for line in words.addresses(one.excluded_addresses, now.present, plan.vrrp))
+        yield from (f"  {line}" for line in words.addresses(one, one.excluded_addresses, now.present, plan.vrrp))
 
 
 def _peers(one: VrrpInstance) -> Iterator[str]:

@@ -62,12 +62,16 @@ def made_link(plan: VrrpPlan, one: VrrpInstance) -> MadeLink | None:
     return None
 
 
-def addresses(lines: Sequence[VirtualAddress], present: Collection[str], plan: VrrpPlan) -> Iterator[str]:
-    """Lines of virtual addresses; `present` as in `InstanceSnapshot`."""
+def addresses(
+    one: VrrpInstance, lines: Sequence[VirtualAddress], present: Collection[str], plan: VrrpPlan
+) -> Iterator[str]:
+    """Lines of virtual addresses of an instance; `present` as in `InstanceSnapshot`."""
+    shielded = "" if one.accept or one.owner else " nftable_set"
     bases = {link.name: link.base for link in plan.made_links}
     for line in lines:
         dev = f"{line.dev}@{bases[line.dev]}" if line.dev in bases else line.dev
-        yield address(line, present=f"{line.address}/{line.prefixlen} dev {line.dev}" in present, dev=dev)
+        here = f"{line.address}/{line.prefixlen} dev {line.dev}" in present
+        yield address(line, present=here, dev=dev) + (shielded if here else "")
 
 
 def address(line: VirtualAddress, *, present: bool, dev: str = "") -> str:

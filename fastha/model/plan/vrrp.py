@@ -79,6 +79,8 @@ class Track:
     name: str
     weight: int = 0
     reverse: bool = False
+    implied: bool = False
+    """Nobody wrote it: the interface of an address, a route or a rule."""
 
 
 MOST_ADDRESSES = 255
