@@ -93,9 +93,14 @@ def test_an_engine_that_stands_still_is_found_and_said(web: Web, tmp_path: Path)
 
             process.until(said, "the complaint", patience=PATIENCE)
             assert sum("not gone round" in line for line in process.log) == 1
+            assert any("overdue by two intervals; ordered again" in line for line in process.log)
         process._others.clear()
         process.until(lambda: bool(process.say(Ping(9))) or _pong(process, 9), "an answer when it goes on")
         process._others.clear()
+        found = process.snapshot()
+        assert sum(found.overdue.counts) == found.counters["overdue"] > 0
+        assert found.overdue.maximum > S
+        assert "checks were found idle for:" in shown_text(process, 1.0)
         assert process.stop() == 0
 
 

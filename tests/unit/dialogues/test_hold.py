@@ -116,6 +116,35 @@ def test_silence_closed_and_garbage() -> None:
             assert words(what, answer).startswith("another answer than required: not ")
 
 
+BEGINNINGS = {
+    Service.REDIS: b"+",
+    Service.LDAP: b"\x30\x83\x00\xff\xff",
+    Service.PGSQL: b"R\0\0\xff\xff",
+    Service.MYSQL: b"\xff\xff\0\0\x0a8.0.36",
+    Service.GRPC: b"\0\0\0\4\0\0\0\0\0",
+}
+"""How a good answer may begin; then it goes on for ever."""
+
+
+@pytest.mark.parametrize("service", list(Service))
+def test_answers_without_an_end(service: Service) -> None:
+    def pour(connection: socket.socket) -> None:
+        connection.sendall(BEGINNINGS[service])
+        while True:
+            connection.sendall(b"\0" * 65536)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with connections(pour) as server:
+        began = time.monotonic()
+        for user in (None, "ann"):
+            answer = ask(check(service, server.port, user=user, deadline=400 * MS))
+            assert answer.verdict is not Verdict.LOCAL
+            logs_in = user is not None and service in {Service.MYSQL, Service.PGSQL}
+            assert answer.verdict is not Verdict.SUCCESS or not logs_in
+        assert time.monotonic() - began < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10, "KiB: it is not all kept"
+
+
 @pytest.mark.parametrize("user", [None, "ann"])
 def test_garbage_for_databases(user: str | None, tmp_path: Path) -> None:
     with connections(says(b"SSH-2.0-OpenSSH_9.2\r\n" * 9)) as server:
