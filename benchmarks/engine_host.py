@@ -11,14 +11,16 @@ from fastha.checks.recipes import Kind, ProbeOrder, Recipe
 from fastha.model.net import Address
 from fastha.model.units import S
 
+KINDS = {"TCP_CHECK": Kind.TCP, "HTTP_GET": Kind.HTTP, "SSL_GET": Kind.SSL}
+
 
 def recipe_for(check: str, index: int, port: int, *, close_rst: bool) -> Recipe:
     """The probe of one real server, as fastha's check core would order it."""
     address = FIRST_SERVER + index
-    http = check == "HTTP_GET"
+    http = check != "TCP_CHECK"
     request = f"GET / HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: {address}:{port}\r\n\r\n".encode()
     return Recipe(
-        kind=Kind.HTTP if http else Kind.TCP,
+        kind=KINDS[check],
         address=Address(str(address)),
         port=port,
         timeout=S,

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
@@ -92,8 +92,9 @@ def wait_for(what: str, condition: Callable[[], object], timeout: float = TIMEOU
 class Backend:
     """The servers: what they have seen so far."""
 
-    def __init__(self, process: subprocess.Popen[str], counters: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], counters: Path, log: Path | None) -> None:
         self.process = process
+        self._log = log
         if process.stdout is None or process.stdout.readline() != "ready\n":
             raise LabError("the backend does not start")
         with counters.open("rb") as file:
@@ -108,6 +109,20 @@ class Backend:
     def resumed(self) -> int:
         """TLS: handshakes that went on with an earlier session."""
         return int(struct.unpack_from("Q", self._counters, 16)[0])
+
+    def entries(self) -> int:
+        """How many are in the log."""
+        assert self._log is not None
+        with self._log.open("rb") as file:
+            return int(struct.unpack("Q", file.read(8))[0])
+
+    def log(self, first: int = 0) -> Iterator[tuple[int, int]]:
+        """Connections from that one on: when (ns of CLOCK_MONOTONIC), and to which address."""
+        assert self._log is not None
+        count = self.entries() - first
+        with self._log.open("rb") as file:
+            file.seek(16 + 16 * first)
+            return struct.iter_unpack("QQ", file.read(16 * count))
 
 
 class Lab:
@@ -178,15 +193,17 @@ class Lab:
                 run("ip", "netns", "del", namespace)
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def start(self, namespace: str, argv: Sequence[str], *, output: Path | None = None) -> subprocess.Popen[str]:
-        """Run a program in a namespace, on its CPU; its output goes to a file, or to a pipe."""
+    def start(
+        self, namespace: str, argv: Sequence[str], *, output: Path | None = None, fds: Sequence[int] = ()
+    ) -> subprocess.Popen[str]:
+        """Run a program in a namespace, on its CPU; its output goes to a file, or to a pipe. It inherits `fds`."""
         cpu = "0" if namespace == self.directors else "1"
         whole = ["ip", "netns", "exec", namespace, "nice", "-n", "-10", "taskset", "-c", cpu, *argv]
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(output.open("w")) if output else subprocess.PIPE
             process = subprocess.Popen(
                 whole, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, text=True,
-                start_new_session=True,
+                start_new_session=True, pass_fds=fds,
             )  # fmt: skip
         self._processes.append(process)
         return process
@@ -207,8 +224,9 @@ class Lab:
         if process in self._processes:
             self._processes.remove(process)
 
-    def backend(self, kind: str, port: int) -> Backend:
-        """Servers of a kind (`tcp`, `http` or `tls`) on a port of every address."""
+    def backend(self, kind: str, port: int, *, log: bool = False) -> Backend:
+        """Servers of a kind (`tcp`, `http` or `tls`) on a port of every address; `log`: of connections (not tls)."""
+        seen = self.path / f"seen-{port}" if log else None
         counters = self.path / f"counters-{port}"
         if kind == "tls":
             key, certificate = str(self.path / "key"), str(self.path / "certificate")
@@ -219,5 +237,5 @@ class Lab:
             program = compiled("tls_backend.c", "-lssl", "-lcrypto")
             argv = [str(program), str(port), str(counters), certificate, key]
         else:
-            argv = [str(compiled("backend.c")), kind, str(port), str(counters)]
-        return Backend(self.start(self.servers, argv), counters)
+            argv = [str(compiled("backend.c")), kind, str(port), str(counters), *([str(seen)] if seen else [])]
+        return Backend(self.start(self.servers, argv), counters, seen)

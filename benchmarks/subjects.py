@@ -33,11 +33,14 @@ class Subject(Protocol):
         """Has it taken up all its servers? LabError when it has ended."""
 
 
-def configuration(check: str, servers: int, interval: float, words: str = "") -> str:
+def configuration(check: str, servers: int, interval: float, words: str = "", *, retry: int | None = None) -> str:
     """A keepalived.conf: `servers` real servers with one check each every `interval` seconds, 20 to a virtual server.
 
-    `words` go into global_defs.
+    `words` go into global_defs; `retry` is said in each check, when it is given.
     """
+    body = CHECKS[check]
+    if retry is not None:
+        body = body.replace("{", f"{{\n retry {retry}", 1)
     lines = [f"global_defs {{\n router_id bench\n {words}\n}}"]
     for first in range(0, servers, SERVERS_PER_SERVICE):
         address = IPv4Address("172.16.0.1") + first // SERVERS_PER_SERVICE
@@ -45,7 +48,7 @@ def configuration(check: str, servers: int, interval: float, words: str = "") ->
             f"virtual_server {address} {PORT} {{\n delay_loop {interval:g}\n lb_algo rr\n lb_kind DR\n protocol TCP"
         )
         lines += [
-            f" real_server {FIRST_SERVER + index} {PORT} {{\n weight 1\n {CHECKS[check]}\n }}"
+            f" real_server {FIRST_SERVER + index} {PORT} {{\n weight 1\n {body}\n }}"
             for index in range(first, min(first + SERVERS_PER_SERVICE, servers))
         ]
         lines.append("}")
@@ -81,17 +84,17 @@ class _Program:
 class Keepalived(_Program):
     """C keepalived, its IPVS calls answered by the shim."""
 
-    def __init__(self, lab: Lab, check: str, servers: int, interval: float) -> None:
-        super().__init__(lab, "keepalived", configuration(check, servers, interval))
+    def __init__(self, lab: Lab, check: str, servers: int, interval: float, *, retry: int | None = None) -> None:
+        super().__init__(lab, "keepalived", configuration(check, servers, interval, retry=retry))
         self._expected = servers + services(servers)
-        self._log = self.where / "operations"
+        self.operations = self.where / "operations"
         shim = compiled("ipvs_shim.c", "-shared", "-fPIC", "-ldl")
         self.process = lab.start(
             lab.directors,
             [
-                "env", f"LD_PRELOAD={shim}", f"IPVS_SHIM_LOG={self._log}", keepalived_path(), "--dont-fork", "--check",
-                "--use-file", str(self.conf), "--pid", str(self.where / "1"), "--checkers_pid", str(self.where / "2"),
-                "--vrrp_pid", str(self.where / "3"), "--log-console", "--no-syslog",
+                "env", f"LD_PRELOAD={shim}", f"IPVS_SHIM_LOG={self.operations}", keepalived_path(), "--dont-fork",
+                "--check", "--use-file", str(self.conf), "--pid", str(self.where / "1"), "--checkers_pid",
+                str(self.where / "2"), "--vrrp_pid", str(self.where / "3"), "--log-console", "--no-syslog",
             ],
             output=self.output,
         )  # fmt: skip
@@ -99,14 +102,14 @@ class Keepalived(_Program):
     def ready(self) -> bool:
         self.said("")
         try:
-            with self._log.open("rb") as file:
+            with self.operations.open("rb") as file:
                 return bool(struct.unpack("Q", file.read(8))[0] >= self._expected)
         except (OSError, struct.error):
             return False
 
     def programmed(self) -> int:
         """When the last IPVS operation so far was made, ns of CLOCK_MONOTONIC."""
-        with self._log.open("rb") as file:
+        with self.operations.open("rb") as file:
             (count,) = struct.unpack("Q8x", file.read(16))
             file.seek(16 * count)
             return int(struct.unpack("QQ", file.read(16))[0])
