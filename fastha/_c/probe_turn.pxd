@@ -145,6 +145,7 @@ cdef inline void take_commands(engine_t *engine) noexcept nogil:
         if command.kind == COMMAND_ORDER:
             if target.state == UNKNOWN:
                 engine.known += 1
+                target.silent = 0
             target.recipe = <recipe_t *> command.recipe
             target.due = first_due(engine, command.first, command.interval)
             target.interval = command.interval
