@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from fastha.model.net import Address
 from fastha.model.plan import SyncGroup, Track, UnicastPeer, VirtualAddress, VrrpInstance
 from fastha.model.units import MS, S
@@ -31,6 +33,28 @@ def test_a_master_stays_master_speaks_at_once_and_tells_nobody() -> None:
 def test_a_rename_keeps_the_state() -> None:
     bench = reload(Bench().master(), instance("NEW"))
     assert bench.core.states() == {"NEW": "MASTER"}
+
+
+def test_what_moved_is_told_once_under_the_name_of_now() -> None:
+    bench = Bench().master()
+    assert {name: one.state for name, one in bench.core.moved().items()} == {"VI": "MASTER"}
+    assert bench.core.moved() == {}
+    reload(bench, instance("NEW"))
+    assert {name: one.state for name, one in bench.core.moved().items()} == {"NEW": "MASTER"}
+    reload(bench, instance("OTHER", virtual_router_id=99))
+    assert set(bench.core.moved()) == {"OTHER"}
+
+
+def test_the_advert_of_a_takeover_is_made_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench().start()
+    with monkeypatch.context() as patched:
+        patched.setattr("fastha.vrrp.instance.wire.build", lambda *_, **__: pytest.fail("made in a failover"))
+        bench.now += 40 * S
+        bench.down()
+    assert bench.state == "MASTER"
+    assert [m.priority for m in bench.sent()] == [100]
+    reload(bench, instance(priority=50))
+    assert [m.priority for m in bench.sent()] == [50]
 
 
 def test_an_added_address_is_announced_with_the_delayed_burst() -> None:
