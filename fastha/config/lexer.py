@@ -12,11 +12,16 @@ ESCAPES = {"a": "\a", "b": "\b", "E": "\x1b", "f": "\f", "n": "\n", "r": "\r", "
 
 
 def strip_comment(text: str) -> str:
-    """`text` up to the first `#` or `!` that is neither quoted nor escaped; `\\#` and `\\!` lose their backslash."""
+    """`text` up to the first `#` or `!` that is neither quoted nor escaped; `\\#` and `\\!` lose their backslash.
+
+    A backslash that ends what is kept belongs to the last word.
+    """
     match = COMMENT.match(text)
     kept = match[1] if match else text
     if "\\" in kept:
         kept = ESCAPED.sub(lambda m: m[1] or m[0], kept)
+        if kept.rstrip().endswith("\\"):
+            kept = kept.rstrip()[:-1].rstrip() + "\\"
     return kept
 
 

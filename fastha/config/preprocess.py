@@ -95,8 +95,8 @@ class Preprocessor:
                 continue
             bare = strip_comment(text).strip(" \t\r\v\f")
             if defining is None:
-                defining = self._hard(bare, file, number, body)
-            elif not _continues(bare, body):
+                defining = self._hard(bare, file, number, body, whole=text)
+            elif not _continues(bare, body, text):
                 self._define(defining, body)
                 defining = None
         if defining is not None:
@@ -122,9 +122,12 @@ class Preprocessor:
             return False
         return True
 
-    def _hard(self, text: str, file: SourceFile, number: int, body: list[str], *, expanded: bool = False) -> str | None:
+    def _hard(
+        self, text: str, file: SourceFile, number: int, body: list[str], *, expanded: bool = False, whole: str = ""
+    ) -> str | None:
         """A line that needs more than splitting. Returns the name of a definition that goes on in the next lines.
 
+        `whole`: the line with its comment, which may end in the backslash of a definition.
         `expanded`: it stands for a reference, as the first line of what was defined; that one is no definition itself,
         though the further lines may be.
         """
@@ -138,7 +141,7 @@ class Preprocessor:
             definition = None if expanded else DEFINITION.match(text)
             if definition:
                 del body[:]
-                if _continues(definition[2], body):
+                if _continues(definition[2], body, whole):
                     return definition[1]
                 self._define(definition[1], body)
                 return None
@@ -285,20 +288,18 @@ def _alternatives(pattern: str) -> int:
     return count
 
 
-def _continues(text: str, body: list[str]) -> bool:
-    """Adds a line of a definition's body; True when a backslash says that it goes on."""
-    if text.endswith("\\"):
-        body.append(text[:-1].strip())
-        return True
-    body.append(text.strip())
-    return False
+def _continues(text: str, body: list[str], whole: str) -> bool:
+    """Adds a line of a definition's body; True when a backslash says that it goes on. `whole`: the line with its
+    comment, whose last backslash counts too."""
+    body.append(text.removesuffix("\\").strip())
+    return text.endswith("\\") or whole.rstrip().endswith("\\")
 
 
 def _easy(text: str) -> Segments | None:
     """The logical lines of a line that depends on nothing but itself; None for the others, and for those to refuse."""
     if len(text) > MAX_LINE // 4 or "\0" in text:
         return None
-    if "#" in text or "!" in text:
+    if "#" in text or "!" in text or "\\" in text:
         text = strip_comment(text)
     if "$" in text or "@" in text or "~" in text or "include" in text:
         stripped = text.lstrip(" \t\r\v\f")

@@ -53,6 +53,21 @@ def test_a_definition_of_several_lines_is_several_lines() -> None:
     assert lines(text) == ["real_server 192.0.2.1 80", *body, "real_server 192.0.2.2 80", *body]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$D=\\\na \\\n# \\\nb\n$D", ["a", "b"]),
+        ("$D=\\\na # why \\\nb # last\nc\n$D", ["c", "a", "b"]),
+        ("$D=\\\na \\ # why\nb\n$D", ["a", "b"]),
+        ("$D=# why \\\na\n$D", ["a"]),
+        ("$D=\\\na \\\n# the end\nb\n$D", ["b", "a"]),
+        ("# no definition \\\na \\\nb", ["a\\", "b"]),
+    ],
+)
+def test_a_backslash_goes_on_with_a_definition_from_a_comment_too(text: str, expected: list[str]) -> None:
+    assert lines(text) == expected
+
+
 def test_definitions_inside_a_definition_take_effect_in_order() -> None:
     text = "$ONE=x $ID\n$ALL=\\\ny \\\n$ID=1 \\\n$ONE \\\n$ID=2 \\\n$ONE\n$ALL\n"
     assert lines(text) == ["y", "x 1", "x 2"]
