@@ -206,6 +206,8 @@ def _server(table: Table, server: RealServerSnapshot, now: float) -> None:
         weight += " backup"
     if server.held:
         weight += " held"
+    if server.unproven:
+        weight += " unproven"
     if server.ramp < 100:
         weight += f" at {server.ramp} %"
     kernel = Cell("-" if server.kernel_weight is None else str(server.kernel_weight))

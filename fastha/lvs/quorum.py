@@ -89,6 +89,7 @@ class Server:
         "plan",
         "pool",
         "ramp",
+        "unproven",
         "wishes",
     )
 
@@ -107,6 +108,8 @@ class Server:
         """Its checks are good, but it fell too often: it stays out for a time (flap_damping)."""
         self.falls: tuple[Ns, ...] = ()
         """When it fell, the latest last; only as many as matter."""
+        self.unproven = plan.checkers.unproven
+        """It waits for the first check that finds it well."""
         self.ramp = 100
         """Percent of its weight that the kernel gets: less than all while it starts slowly."""
         self.wishes: dict[int, int] | None = None
@@ -119,7 +122,7 @@ class Server:
     @property
     def fit(self) -> bool:
         """Nothing speaks against it."""
-        return self.failed == 0 and not self.held
+        return self.failed == 0 and not self.held and not self.unproven
 
     @property
     def effective_weight(self) -> int:
@@ -257,6 +260,7 @@ class Pool:
         """Another definition of a server (reload); W and its kin are recounted."""
         self._count(server, 0, alive=False)
         server.plan = plan
+        server.unproven = server.unproven and plan.checkers.unproven
         self.recount(server)
 
     def _count(self, server: Server, weight: int, *, alive: bool) -> None:

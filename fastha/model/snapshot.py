@@ -178,6 +178,8 @@ class RealServerSnapshot:
     """It serves only when the others have no quorum."""
     held: bool = False
     """It fell too often and stays out for a time (flap_damping)."""
+    unproven: bool = False
+    """A check of it cannot be run, and alpha keeps it down until another check finds it well."""
     ramp: int = 100
     """Percent of its weight that it has so far (slow_start)."""
     kernel_weight: int | None

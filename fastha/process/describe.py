@@ -64,6 +64,7 @@ class Describer:
             effective_weight=server.effective_weight,
             backup=server.plan.backup,
             held=server.held,
+            unproven=server.unproven,
             ramp=server.ramp,
             programmed=bool(there) and None not in there,
             kernel_weight=next((each.weight for each in there if each is not None), None),

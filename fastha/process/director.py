@@ -161,7 +161,7 @@ class Director:
             self._new_checker(server, check, index, now, fresh=fresh, up=up) for index, check in enumerate(checks)
         )
         server.failed = sum(not self.core[target].up for target in server.checkers)
-        server.alive = server.failed == 0
+        server.alive = server.fit
         pool.add(server)
 
     def _new_checker(
@@ -258,6 +258,8 @@ class Director:
         if change.first:
             self._announce(pool, pool.checker_confirmed(server, up=change.up, mail=action.mail))
             return
+        if change.up:
+            server.unproven = False
         level, state = ("notice", "is up") if change.up else ("warning", "is down")
         self._say_result(pool, server, report, level, state)
         was_alive = server.alive

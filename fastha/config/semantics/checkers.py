@@ -62,19 +62,23 @@ class CheckerReader:
         self.scripts = scripts
         self.tracking = tracking
         self.probing = ProbingReader(ctx)
+        self._unproven = False
+        """What `Checkers.unproven` is for the server at hand."""
         self.log_all: bool = ctx.defs.get("checker_log_all_failures", False)
 
     def read(self, rs: Node, vs: Node, address: Address, port: int, name: str) -> Checkers:
         """The checkers of a real server at `address` and `port`, after ports were filled in."""
         found: dict[str, list[CheckerTiming]] = {}
+        self._unproven = False
         for node in rs.children:
             kind = node.block.path
             checks = self._read_one(node, rs, vs, (address, port), name)
             if checks:
                 found.setdefault(FIELDS[kind], []).extend(checks)
-        if not found:
+        if not found and not self._unproven:
             return NO_CHECKERS
-        return Checkers(**{field: tuple(checks) for field, checks in found.items()})  # type: ignore[arg-type]
+        lists: dict[str, Any] = {field: tuple(checks) for field, checks in found.items()}
+        return Checkers(unproven=self._unproven, **lists)
 
     def _read_one(
         self, node: Node, rs: Node, vs: Node, target: tuple[Address, int], name: str
@@ -262,7 +266,9 @@ class CheckerReader:
         else:
             account = self.scripts.account(written, node.line_of("user"))
             command = None if account is None else self.scripts.run_as(script, account, what)
+        timing = self._timing(node, rs, vs, 0, S)
         if command is None:
+            self._unproven = self._unproven or timing["alpha"]
             return ()
         seconds: int = node.get("misc_timeout", 0)
         return (
@@ -270,7 +276,7 @@ class CheckerReader:
                 command=command,
                 timeout=seconds * S or vs.get("delay_loop", DELAY_LOOP),
                 dynamic=node.has("misc_dynamic"),
-                **self._timing(node, rs, vs, 0, S),
+                **timing,
             ),
         )
 

@@ -205,6 +205,9 @@ class Checkers:
     ping: tuple[PingCheck, ...] = ()
     file: tuple[FileCheck, ...] = ()
     service: tuple[ServiceCheck, ...] = ()
+    unproven: bool = False
+    """There was an alpha MISC_CHECK, too, whose script cannot be run: the server stays down until another one finds
+    it well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

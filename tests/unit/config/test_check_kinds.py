@@ -176,3 +176,9 @@ def test_link_local_targets_need_an_interface() -> None:
         field = kind.partition("_")[0].lower()
         assert getattr(server(f"{kind} {{\nconnect_ip fe80::1\n}}", good=False).checkers, field) == ()
         assert getattr(server(f"{kind} {{\nconnect_ip fe80::1\nbind_if eth0\n}}").checkers, field)
+
+
+@pytest.mark.parametrize(("alpha", "unproven"), [("alpha", True), ("", False)])
+def test_an_alpha_script_that_cannot_be_run_leaves_a_mark(alpha: str, unproven: bool) -> None:
+    found = server(f'MISC_CHECK {{\nmisc_path "/not/there"\n{alpha}\n}}', service="inhibit_on_failure").checkers
+    assert (found.misc, found.unproven) == ((), unproven)

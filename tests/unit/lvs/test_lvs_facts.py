@@ -3,6 +3,7 @@
 All of it through the director with model servers and a model kernel, in virtual time.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from fastha.checks.engine import Outcome
 from fastha.checks.recipes import Verdict
 from fastha.lvs.quorum import Pool, Server, clamp_weight
 from fastha.model.net import Address
-from fastha.model.plan import CheckerPlan, Command, Forwarding, Method, VirtualServer
+from fastha.model.plan import CheckerPlan, Checkers, Command, Forwarding, Method, VirtualServer
 from fastha.model.table import Destination, DestinationKey, Entry, Operation, Service
 from fastha.model.units import S
 from tests.check_builders import OK, REFUSED, Lab, http, misc, plan, rs, tcp, told, vs
@@ -203,6 +204,19 @@ def test_4_1_inhibit_sets_weight_zero_instead_of_deleting() -> None:
 def test_4_2_inhibited_servers_are_added_with_weight_zero_though_alpha_keeps_them_down() -> None:
     lab = Lab(plan(vs(rs(1, tcp(1, alpha=True), inhibit_on_failure=True), rs(2, tcp(2, alpha=True)))))
     assert lab.weights() == {"10.0.1.1": 0}
+
+
+def test_2_10_a_server_whose_alpha_script_cannot_be_run_is_down_until_another_check_finds_it_well() -> None:
+    alone = replace(rs(1), checkers=Checkers(unproven=True))
+    checked = rs(2, tcp(2, alpha=True))
+    both = replace(checked, checkers=replace(checked.checkers, unproven=True))
+    lab = Lab(plan(vs(alone, both)))
+    assert lab.weights() == {}
+    up(lab, 2)
+    lab.run(10)
+    assert lab.weights() == {"10.0.1.2": 1}
+    lab.reload(plan(vs(rs(1), both)))
+    assert lab.weights() == {"10.0.1.1": 1, "10.0.1.2": 1}, "a reload without such a script"
 
 
 def test_4_3_sorry_server_has_weight_one_and_no_part_in_w() -> None:
