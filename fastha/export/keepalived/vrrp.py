@@ -6,11 +6,12 @@ from typing import Final
 from fastha.export.keepalived import routes, words
 from fastha.export.keepalived.definitions import definitions
 from fastha.model.net import family_of
-from fastha.model.plan import AuthType, Notifies, Plan, SyncGroup, Track, TrackScript, VrrpInstance
+from fastha.model.plan import AuthType, Notifies, Plan, SyncGroup, Track, TrackScript, UnicastChecksum, VrrpInstance
 from fastha.model.snapshot import InstanceSnapshot, LinkSnapshot, RunnerSnapshot, VrrpSnapshot
 from fastha.model.units import MS, US, S
 
 _AUTH: Final = {AuthType.NONE: "none", AuthType.PASS: "SIMPLE_PASSWORD", AuthType.AH: "IPSEC_AH"}
+_CHECKSUMS: Final = {UnicastChecksum.DETECT: "no", UnicastChecksum.OLD: "config", UnicastChecksum.NEVER_OLD: "never"}
 _EVENTS: Final = {
     "BACKUP": "Backup",
     "MASTER": "Master",
@@ -42,11 +43,13 @@ def _lines(plan: Plan, vrrp: VrrpSnapshot, runner: RunnerSnapshot) -> Iterator[s
     if plan.vrrp.static_rules:
         yield words.title("Static Rules")
         yield from (f" {routes.rule(line)}" for line in plan.vrrp.static_rules)
+    indexes = {link.name: link.index for link in vrrp.links}
     yield words.title("VRRP Topology")
     for now in vrrp.instances:
         if (one := plans.get(now.name)) is not None:
             yield f" VRRP Instance = {one.name}"
-            for text in _instance(plan, one, now, groups.get(one.name), notifies.get(("INSTANCE", one.name))):
+            its, told = groups.get(one.name), notifies.get(("INSTANCE", one.name))
+            for text in _instance(plan, one, now, its, told, index=indexes.get(one.interface, 0)):
                 yield f"   {text}"
     if plan.vrrp.sync_groups:
         yield words.title("VRRP Sync groups")
@@ -64,7 +67,7 @@ def _lines(plan: Plan, vrrp: VrrpSnapshot, runner: RunnerSnapshot) -> Iterator[s
 
 
 def _instance(
-    plan: Plan, one: VrrpInstance, now: InstanceSnapshot, group: str | None, notifies: Notifies | None
+    plan: Plan, one: VrrpInstance, now: InstanceSnapshot, group: str | None, notifies: Notifies | None, *, index: int
 ) -> Iterator[str]:
     yield f"VRRP Version = {one.version}"
     if one.family == 6:
@@ -75,7 +78,7 @@ def _instance(
     if now.state == "BACKUP":
         yield f"Master router = {now.master_address or '0.0.0.0'}"  # noqa: S104 - keepalived's word for none
         yield f"Master priority = {now.master_priority}"
-    yield from _flags(one)
+    yield from _flags(one, made=words.made_link(plan.vrrp, one) is not None)
     yield f"Wantstate = {now.wanted}"
     yield "Number of config faults = 0"
     yield f"Number of interface and track script faults = {len(now.faults)}"
@@ -85,10 +88,14 @@ def _instance(
     yield from _interface(plan, one)
     if one.dont_track_primary:
         yield "VRRP interface tracking disabled"
+    if one.skip_check_adv_addr:
+        yield "Skip checking advert IP addresses"
+    if one.strict_mode:
+        yield "Enforcing strict VRRP compliance"
     if now.source is not None:
         yield f"Using src_ip = {now.source}{' (from configuration)' if one.source is not None else ''}"
     if not one.unicast:
-        yield f"Multicast address {one.group}"
+        yield f"Multicast address {one.group}" + (f", ifindex {index}" if one.family == 6 else "")
     yield from _bursts(one)
     yield f"Virtual Router ID = {one.virtual_router_id}"
     yield f"Priority = {one.priority}"
@@ -99,6 +106,7 @@ def _instance(
     yield f"Preempt = {words.enabled(not one.nopreempt)}"
     if one.preempt_delay and not one.nopreempt:
         yield f"Preempt delay = {words.number(one.preempt_delay)} secs"
+    yield f"Promote_secondaries = {words.enabled(one.promote_secondaries)}"
     if one.version == 2:
         yield f"Authentication type = {_AUTH[one.auth_type]}"
         if one.auth_type is not AuthType.NONE:
@@ -126,12 +134,12 @@ def _instance(
     yield f"Notify priority changes = {words.true(one.notify_priority_changes)}"
 
 
-def _flags(one: VrrpInstance) -> Iterator[str]:
-    if not one.unicast:
-        yield "Flags: none"
-        return
-    yield "Flags:"
-    yield "  Using unicast"
+def _flags(one: VrrpInstance, *, made: bool) -> Iterator[str]:
+    """keepalived names one of its flags, and says none when no other is set either."""
+    some = (made, one.unicast, one.nopreempt, one.dont_track_primary, one.skip_check_adv_addr, one.source is not None)
+    yield "Flags:" if any(some) else "Flags: none"
+    if one.unicast:
+        yield "  Using unicast"
 
 
 def _bursts(one: VrrpInstance) -> Iterator[str]:
@@ -179,6 +187,7 @@ def _peers(one: VrrpInstance) -> Iterator[str]:
     yield "Unicast Peer :"
     for peer in one.unicast_peers:
         yield f"  {peer.address} min_ttl {peer.min_ttl} max_ttl {peer.max_ttl}"
+    yield f"Unicast checksum compatibility = {_CHECKSUMS[one.old_unicast_checksum]}"
 
 
 def _tracked(kind: str, tracks: tuple[Track, ...] | list[Track], weight: str) -> Iterator[str]:
