@@ -160,8 +160,9 @@ def _server(
 
 def _plans(server: RealServer) -> list[CheckerTiming]:
     """The definitions of a server's checkers, kind by kind: the order of its snapshot."""
-    kinds = server.checkers
-    return [check for name in type(kinds).__dataclass_fields__ for check in getattr(kinds, name)]
+    checkers = server.checkers
+    kinds = (getattr(checkers, name) for name in type(checkers).__dataclass_fields__)
+    return [check for kind in kinds if isinstance(kind, tuple) for check in kind]
 
 
 def _checkers(service: VirtualServer, server: RealServer, now: RealServerSnapshot | None) -> Iterator[str]:
