@@ -12,6 +12,7 @@ first, then the virtual server.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from fastha.lvs.notices import Notice, quorum_mail, server_notice, service_notice
@@ -250,6 +251,18 @@ class Pool:
         self._by_address = None
         self._count(server, 0, alive=False)
         return [self._server_notice(server, "DOWN", REMOVING)] if self._in_pool(server) else []
+
+    def leave(self, until: Ns | None) -> None:
+        """Have no servers any more; those that served, and the sorry server if it did, drain `until` then."""
+        serving = [server.plan for server in self if server.alive and not self.sorry_in_use]
+        if self.sorry_in_use and self.plan.sorry_server is not None:
+            serving.append(self.plan.sorry_server)
+        if until is not None:
+            self.draining |= {DestinationKey(each.address, each.port): Draining(each, until) for each in serving}
+        else:
+            self.draining = {}
+        self.servers = {}
+        self.set_plan(replace(self.plan, sorry_server=None, real_servers=()))
 
     def recount(self, server: Server) -> None:
         """Bring W up to date with a server's state."""

@@ -90,6 +90,8 @@ class Director:
         self._marks = Marks()
         self._draining: set[Pool] = set()
         """Pools with servers that drain."""
+        self._leaving: dict[PoolKey, Pool] = {}
+        """Those of them that the configuration has no more."""
         self._effects = Effects()
 
     def take(self) -> Effects:
@@ -342,6 +344,9 @@ class Director:
                         keys.add(kernel_key(at, each.plan))
             if not pool.draining:
                 self._draining.discard(pool)
+                if self._leaving.pop(pool.key, None) is not None:
+                    self._touch_all(pool)
+                    self.services = self._services_of()
 
     def _say_unchanged(self, pool: Pool, server: Server, report: Report) -> None:
         """A result that decides nothing is worth a line when we are to blame, or when it was asked for."""
@@ -437,11 +442,11 @@ class Director:
             if key not in wanted:
                 self._effects.notices += pool.farewell(removed=True)
                 self._touch_all(pool)
-                self._draining.discard(pool)
                 for server in pool:
                     self._drop(server, server.checkers)
                     self._rising.pop(server, None)
                     self._held.pop(server, None)
+                self._leave(pool, now)
         for key, service in wanted.items():
             kept = before.get(key)
             if kept is None:
@@ -454,12 +459,26 @@ class Director:
         # where both are equal the old one is kept, and the new one need not be
         if len(self.pools) == len(plan.virtual_servers):
             self.plan = replace(plan, virtual_servers=tuple(pool.plan for pool in self.pools.values()))
-        shared, self.services = self.services, services_of(self.pools.values())
+        for key in self._leaving.keys() & wanted.keys():
+            self._draining.discard(self._leaving.pop(key))
+        shared, self.services = self.services, self._services_of()
         for at, pools in self.services.items():
             if len(pools) > 1 and pools != shared.get(at):
                 self._effects.touched[at] = None  # another one of them may be the first now
         if close_changed:
             self.renew([checker.target for checker in self.core], now, at_once=False)
+
+    def _leave(self, pool: Pool, now: Ns) -> None:
+        """The configuration has it no more: with drain_time its service stays, and what served in it drains."""
+        pool.leave(now + pool.plan.drain_time if pool.plan.drain_time else None)
+        self._draining.discard(pool)
+        if pool.draining:
+            self._draining.add(pool)
+            self._leaving[pool.key] = pool
+
+    def _services_of(self) -> Services:
+        """The kernel's services; those of pools that are there come first."""
+        return services_of([*self.pools.values(), *self._leaving.values()])
 
     def _reload_pool(self, pool: Pool, plan: VirtualServer, now: Ns) -> None:
         notices = self._effects.notices
@@ -573,7 +592,7 @@ class Director:
         for pool in self.pools.values():
             self._effects.notices += pool.farewell(removed=False, servers=not self.plan.lvs_flush_on_stop)
             self._touch_all(pool)
-        self.pools, self.services = {}, {}
+        self.pools, self.services, self._leaving = {}, {}, {}
 
     # --------------------------------------------------------------------------------------- parts
 

@@ -253,7 +253,8 @@ VIRTUAL_SERVER = Block(
             name="drain_time",
             arguments=Decimal("0", NO_LIMIT),
             default="0: it goes at once",
-            effect="A real server that a reload removes stays at weight 0 for this time, so that its connections end.",
+            effect="A real server that a reload removes stays at weight 0 for this time, so that its connections end; "
+            "so do all of them when the virtual server is removed.",
             status=Status.OURS,
             example="drain_time 60",
         ),

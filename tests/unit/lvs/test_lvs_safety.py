@@ -48,14 +48,49 @@ def test_a_server_that_comes_back_while_it_drains() -> None:
     assert lab.weights() == {ONE: 3, TWO: 1}
 
 
-def test_dead_servers_have_nothing_to_drain_and_a_removed_service_goes_whole() -> None:
+def weights_of_the_first(lab: Lab) -> dict[str, int]:
+    """In the service that `vs` makes, whether it is configured or not."""
+    return {str(key.address): each.weight for key, each in lab.kernel.table[KEY].destinations.items()}
+
+
+def test_a_removed_service_drains_as_a_whole_and_goes() -> None:
+    other = vs(rs(3), address=Address("10.0.0.2"), sorry_server=rs(9))
+    lab = Lab(plan(vs(rs(1, tcp(1), weight=3), rs(2, tcp(2)), sorry_server=rs(9), drain_time=5 * S), other))
+    lab.state[TWO] = REFUSED
+    lab.run(20)
+    assert told(lab.reload(plan(other)))[-1] == "VS DOWN"
+    assert weights_of_the_first(lab) == {ONE: 0}
+    tick(lab, 4)
+    assert KEY in lab.kernel.table
+    tick(lab, 2)
+    assert set(lab.kernel.table) == {KEY._replace(address=Address("10.0.0.2"))}
+
+
+def test_a_service_that_comes_back_while_it_drains() -> None:
+    first, other = vs(rs(1, weight=3), drain_time=5 * S), vs(rs(3), address=Address("10.0.0.2"))
+    lab = Lab(plan(first, other))
+    lab.reload(plan(other))
+    lab.reload(plan(first, other))
+    assert lab.weights() == {ONE: 3}
+    tick(lab, 10)
+    assert lab.weights() == {ONE: 3}
+
+
+def test_a_sorry_server_in_use_drains_with_its_service() -> None:
+    other = vs(rs(3), address=Address("10.0.0.2"))
+    lab = Lab(plan(vs(rs(1, tcp(1)), sorry_server=rs(9), drain_time=5 * S), other))
+    lab.state[ONE] = REFUSED
+    lab.run(20)
+    lab.reload(plan(other))
+    assert weights_of_the_first(lab) == {"10.0.1.9": 0}
+
+
+def test_dead_servers_have_nothing_to_drain() -> None:
     lab = Lab(plan(vs(rs(1, tcp(1)), rs(2), drain_time=5 * S)))
     lab.state[ONE] = REFUSED
     lab.run(20)
     lab.reload(plan(vs(rs(2), drain_time=5 * S)))
     assert lab.weights() == {TWO: 1}
-    lab.reload(plan())
-    assert lab.kernel.table == {}
 
 
 # ----------------------------------------------------------------------------------------- slow start
