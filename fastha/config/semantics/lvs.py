@@ -133,7 +133,8 @@ def _sync_daemon(ctx: Context) -> SyncSettings | None:
                 node.line_of("lvs_sync_daemon_interface"),
             )
             continue
-        options = {"interface": interface, "inst": (name, 0)}
+        # keepalived asks the instance for its VRID too late here
+        options = {"interface": interface, "inst": (name, 0), "id": 0}
     if options is None:
         return None
     name, at = options.get("inst", ("", 0))

@@ -51,7 +51,7 @@ def test_the_sync_daemon(line: str, expected: SyncSettings | None) -> None:
 
 def test_the_older_word_in_an_instance() -> None:
     word = "lvs_sync_daemon_interface eth0"
-    assert sync("", word) == SyncSettings(interface="eth0", instance="VI", syncid=51)
+    assert sync("", word) == SyncSettings(interface="eth0", instance="VI", syncid=0)
     assert sync("eth0 id 3", word) == SyncSettings(interface="eth0", syncid=3)
     defs = "global_defs {\nlvs_sync_daemon eth0\n}\n"
     assert "there is a sync daemon already" in messages(read(defs + INSTANCE.format(word)))
