@@ -48,8 +48,9 @@ EXIT_PERMISSION: Final = 4
 ROOM: Final = 64
 """Instances the engine has room for, at least; twice those of a Plan when that is more: an index is not used again at
 once."""
-EVENTS: Final = 128
-"""Of the engine, in one turn: those of a great failover are carried out portion by portion."""
+EVENTS: Final = 16
+"""Of the engine, in one turn: a great failover is carried out in portions; while the engine announces one the next is
+decided."""
 
 
 class VrrpWork:
