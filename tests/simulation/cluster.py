@@ -76,6 +76,7 @@ class Node:
         self.cluster, self.number, self.plan, self.interfaces, self.ppm = cluster, number, plan, interfaces, ppm
         self.scripts: dict[str, bool] = {}
         self.files: dict[str, int] = {}
+        self.processes: dict[str, bool] = {}
         self.present: set[tuple[str, Address]] = set()
         """The kernel's addresses: survive a crash of the process."""
         self.core: Core | None = None
@@ -127,6 +128,8 @@ class Node:
             self.tell_interface(name)
         for name, up in self.scripts.items():
             self.do(self.core.handle(events.ScriptResult(name, up), self.local()))
+        for name, up in self.processes.items():
+            self.do(self.core.handle(events.ProcessQuorum(name, up), self.local()))
         for name, value in self.files.items():
             self.do(self.core.handle(events.FileValue(name, value), self.local()))
         names = self.last_masters if resume else frozenset[str]()

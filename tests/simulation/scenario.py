@@ -18,7 +18,7 @@ from fastha.vrrp.core import Core
 from fastha.vrrp.engine import ModelEngine
 from tests.simulation.cluster import Cluster, Engine, Interface, Node, Weather
 
-SCRIPT, WEIGHTED, FILE = "vital", "weighted", "maintenance"
+SCRIPT, WEIGHTED, FILE, PROCESS = "vital", "weighted", "maintenance", "daemon"
 KEYS = {1: b"0123456789abcdef0123456789abcdef", 2: bytes(range(64))}
 WINDOW = 5
 """Seconds that auth_hmac bears."""
@@ -63,6 +63,7 @@ class Story:
         self.active_key = dict.fromkeys(range(1, self.size + 1), 1)
         """node -> id of the key it signs with."""
         self.log: list[str] = []
+        self.healed = False
         for number in range(1, self.size + 1):
             interfaces = {
                 f"eth{s}": Interface(Address(f"10.{s}.0.{number}"), Address(f"fe80::{s + 1}:{number}"), s)
@@ -71,6 +72,7 @@ class Story:
             node = Node(self.cluster, number, self.plan(number), interfaces, self.random.randrange(-200, 201))
             node.scripts = {SCRIPT: True, WEIGHTED: True}
             node.files = {FILE: 0}
+            node.processes = {PROCESS: True}
             node.clock_error = self.random.randrange(-S, S)
             self.cluster.nodes.append(node)
 
@@ -82,6 +84,8 @@ class Story:
         for number in range(random.choice((1, 1, 2, 3))):
             version = random.choice((2, 3))
             words: dict[str, object] = {}
+            if random.random() < 0.2:
+                words["notify_priority_changes"] = True
             if random.random() < 0.2:
                 words["nopreempt"] = True
             elif random.random() < 0.15:
@@ -110,7 +114,7 @@ class Story:
                     adver_int=S if version == 2 else random.choice((100 * MS, 250 * MS, S)),
                     unicast=random.random() < 0.2,
                     words=words,
-                    tracks=tuple(t for t in (SCRIPT, WEIGHTED, FILE) if random.random() < 0.4),
+                    tracks=tuple(t for t in (SCRIPT, WEIGHTED, FILE, PROCESS) if random.random() < 0.4),
                 )
             )
         return routers
@@ -130,7 +134,18 @@ class Story:
         routers = self.routers[1:] if other and len(self.routers) > 1 else self.routers
         instances = tuple(self.instance(r, number, priority, spare=spare) for r in routers)
         grouped = self.grouped is not other
-        groups = (SyncGroup(name="G", members=tuple(r.name for r in routers)),) if grouped else ()
+        groups = (
+            (
+                SyncGroup(
+                    name="G",
+                    members=tuple(r.name for r in routers),
+                    sync_group_tracking_weight=self.seed % 3 == 0,
+                    track_processes=(Track(name=PROCESS),) if self.seed % 5 == 0 else (),
+                ),
+            )
+            if grouped
+            else ()
+        )
         return VrrpPlan(
             instances=instances,
             sync_groups=groups,
@@ -165,6 +180,7 @@ class Story:
                 Track(name=t, weight=0 if t == SCRIPT else -30) for t in router.tracks if t in (SCRIPT, WEIGHTED)
             ),
             track_files=tuple(Track(name=t, weight=-5) for t in router.tracks if t == FILE),
+            track_processes=tuple(Track(name=t) for t in router.tracks if t == PROCESS),
         )
         plan = replace(plan, **router.words)  # type: ignore[arg-type]
         if router.signing == "AH":
@@ -288,6 +304,23 @@ class Story:
         node.files[FILE] = self.random.choice((0, 1, 10, 100))
         node.tell(events.FileValue(FILE, node.files[FILE]))
 
+    def process(self, node: Node) -> None:
+        """A tracked process goes and comes, a moment later perhaps."""
+        node.processes[PROCESS] = not node.processes[PROCESS]
+        node.tell(events.ProcessQuorum(PROCESS, node.processes[PROCESS]))
+        if self.random.random() < 0.5:
+            self.cluster.later(self.random.randrange(MS, 2 * S), lambda: self.unless_healed(self.process, node))
+
+    def flap(self, node: Node) -> None:
+        """Every tracker of a node, again and again within a few seconds."""
+        for _ in range(self.random.randrange(4, 12)):
+            what = self.random.choice((self.script, self.file, self.process, self.link))
+            self.cluster.later(self.random.randrange(4 * S), lambda what=what: self.unless_healed(what, node))
+
+    def unless_healed(self, fault: Callable[[Node], None], node: Node) -> None:
+        if not self.healed:
+            fault(node)
+
     def address_taken(self, node: Node) -> None:
         if node.present:
             interface, address = self.random.choice(sorted(node.present))
@@ -321,6 +354,7 @@ class Story:
 
     def heal(self) -> None:
         cluster = self.cluster
+        self.healed = True
         self.log.append(f"{cluster.now / S:.3f} healing")
         cluster.weather = Weather()
         for node in cluster.nodes:
@@ -329,6 +363,7 @@ class Story:
             node.plan = self.plan(node.number)
             node.scripts = dict.fromkeys(node.scripts, True)
             node.files = dict.fromkeys(node.files, 0)
+            node.processes = dict.fromkeys(node.processes, True)
             for interface in node.interfaces.values():
                 interface.up = interface.has_source = True
             if node.core is None or node.finished:
@@ -340,6 +375,8 @@ class Story:
                 node.tell(events.Reload(node.plan))
                 for script in node.scripts:
                     node.tell(events.ScriptResult(script, up=True))
+                for process in node.processes:
+                    node.tell(events.ProcessQuorum(process, up=True))
                 for file in node.files:
                     node.tell(events.FileValue(file, 0))
         cluster.run(9 * S)  # what was still to happen from the faults has happened
@@ -362,6 +399,8 @@ FAULTS: tuple[Callable[[Story, Node], None], ...] = (
     Story.source,
     Story.script,
     Story.file,
+    Story.process,
+    Story.flap,
     Story.address_taken,
     Story.netlink,
     Story.rotate,
