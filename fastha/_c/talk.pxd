@@ -4,12 +4,13 @@
 # what a server says between two steps is short. A match takes what lies before it along; what follows it belongs to the
 # next step. A pattern that is tied to the beginning (`^`) fails as soon as no further octet can help.
 
-from libc.stdint cimport uint16_t, uint32_t, uint8_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove
 
-from body_regex cimport PCRE2_ERROR_NOMATCH, PCRE2_ERROR_PARTIAL, PCRE2_PARTIAL_HARD, pcre2_get_ovector_pointer
-from body_regex cimport pcre2_match, regex_t
+from body_regex cimport (
+    PCRE2_ERROR_NOMATCH, PCRE2_ERROR_PARTIAL, PCRE2_PARTIAL_HARD, pcre2_get_ovector_pointer, pcre2_match, regex_t,
+)
 
 
 cdef enum:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from fastha._checks import ProbeEngine
-from fastha.checks.recipes import Kind, Recipe, Verdict
+from fastha.checks.recipes import Kind, ProbeOrder, Recipe, Verdict
+from fastha.model import codec
 from fastha.model.net import Address
 from fastha.model.plan import Proxy, Regex, Step
 from fastha.model.units import MS, S
@@ -170,13 +175,7 @@ def test_tls_before_between_and_after_steps(engine: ProbeEngine, tmp_path: Path)
         report = once(engine, tcp(server.port, tls_after=0))
         assert report.verdict is Verdict.TLS
     with pytest.raises(ValueError, match="TLS before step 2 of 1"):
-        engine.order(once_order(tcp(1, send(b"x"), tls_after=2)))
-
-
-def once_order(recipe: Recipe) -> object:
-    from fastha.checks.recipes import ProbeOrder
-
-    return ProbeOrder(target=0, generation=1, recipe=recipe, first=0, interval=0)
+        engine.order(ProbeOrder(target=0, generation=1, recipe=tcp(1, send(b"x"), tls_after=2), first=0, interval=0))
 
 
 # --------------------------------------------------------------------------------------- PROXY header
@@ -273,3 +272,86 @@ def test_half_open_is_seen_by_no_server(engine: ProbeEngine) -> None:
             except BlockingIOError:
                 assert time.monotonic() < end
     assert once(engine, tcp(port, half_open=True)).verdict is Verdict.REFUSED
+
+
+# -------------------------------------------------------------------------------------- hostile servers
+
+
+PROBER = """
+import os, sys, time
+from fastha._checks import ProbeEngine
+from fastha.checks.recipes import ProbeOrder, Recipe
+from fastha.model import codec
+recipes = codec.decode(tuple[Recipe, ...], sys.stdin.buffer.read())
+engine = ProbeEngine(cap=200)
+engine.start()
+for target, recipe in enumerate(recipes):
+    words = {'target': target, 'generation': 1, 'recipe': recipe, 'first': 0, 'interval': 20_000_000}
+    engine.order(ProbeOrder(**words, expect_success=target == 0))
+def seen(count):
+    runs = [engine.last(target).runs for target in range(len(recipes))]
+    end = time.monotonic() + 60
+    while any(engine.last(target).runs - before < count for target, before in enumerate(runs)):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    with open("/proc/self/statm") as file:
+        print(file.read().split()[1], len(os.listdir("/proc/self/fd")), len(engine.reports()))
+seen(10)
+seen(30)
+engine.stop()
+print(engine.stats()["sockets"], engine.stats()["parked"], 0)
+"""
+"""Probes what it is given: the first is expected to be good, all others to fail. Pages, descriptors, surprises."""
+
+
+def flood(connection: socket.socket) -> None:
+    for _ in range(40):
+        connection.sendall(b"y" * 4096)
+
+
+def rude(connection: socket.socket) -> None:
+    connection.recv(3)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def garbage(connection: socket.socket) -> None:
+    connection.recv(100)
+    connection.sendall(b"\x16\x03\x03\0\x7a" + b"\x02" * 200)
+
+
+def half_a_page(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour")
+
+
+def bad_chunks(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\nx")
+
+
+def test_nothing_leaks_by_hostile_servers() -> None:
+    """Every way to end, over and over: memory and descriptors stay, others are served, nothing bad is good."""
+    talks = [flood, rude, garbage, half_a_page, bad_chunks, lambda connection: None]
+    with ExitStack() as stack:
+        good = stack.enter_context(connections(parrot(b"pong"))).port
+        recipes = [tcp(good, send(b"ping"), expect("pong"))]
+        for port in [stack.enter_context(connections(talk)).port for talk in talks]:
+            page = {"request": REQUEST, "keepalive": True, "status_codes": ((500, 500),), "timeout": 100 * MS}
+            recipes += [
+                tcp(port, send(b"ping"), expect("pong"), timeout=100 * MS),
+                tcp(port, expect("^220"), send(b"STARTTLS"), expect("^220"), tls_after=3, timeout=100 * MS),
+                tcp(port, tls_after=0, timeout=100 * MS, proxy=Proxy.V1),
+                towards(port, Kind.HTTP, **page),
+                towards(port, Kind.SSL, **page),
+            ]
+        said = subprocess.run(
+            [sys.executable, "-c", PROBER],
+            input=codec.encode(tuple(recipes)),
+            capture_output=True,
+            check=True,
+            timeout=90,
+        ).stdout.split()
+    pages, descriptors, surprises, later, descriptors_later, surprises_later, sockets, parked, _ = map(int, said)
+    assert surprises == surprises_later == sockets == parked == 0
+    assert (later - pages) * os.sysconf("SC_PAGESIZE") < 4_000_000
+    assert descriptors_later < descriptors + 60
