@@ -104,6 +104,40 @@ def test_elections(segment: Segment, tmp_path: Path, case: str, first: str, seco
     stays(weak, "BACKUP", 1.5 * interval)
 
 
+V3: dict[str, object] = {"version": 3, "adver_int": 200 * MS}
+
+
+@pytest.mark.parametrize(("first", "second"), KINDS)
+def test_equal_priorities_leave_who_is_master_until_it_stops(
+    segment: Segment, tmp_path: Path, first: str, second: str
+) -> None:
+    """Whichever has the higher address: no address is looked at by who hears a master before it speaks itself."""
+    pair = Pair(segment, tmp_path, V3)
+    early = pair.start(first, pair.a, 100)
+    pair.master(pair.a, early)
+    late = pair.start(second, pair.b, 100)
+    until(lambda: late.state() == "BACKUP", "the late one to be BACKUP")
+    stays(late, "BACKUP", 1)
+    early.stop()
+    pair.master(pair.b, late)
+    again = pair.start(first, pair.a, 100)
+    until(lambda: again.state() == "BACKUP", "the one that comes back to be BACKUP")
+    stays(again, "BACKUP", 1)
+    pair.master(pair.b, late)
+
+
+@pytest.mark.parametrize(("first", "second"), KINDS)
+def test_preempt_delay_is_waited_for(segment: Segment, tmp_path: Path, first: str, second: str) -> None:
+    pair = Pair(segment, tmp_path, V3)
+    weak = pair.start(second, pair.b, 100)
+    pair.master(pair.b, weak)
+    strong = pair.start(first, pair.a, 200, preempt_delay=2 * S)
+    until(lambda: strong.state() == "BACKUP", "the strong one to be BACKUP")
+    stays(strong, "BACKUP", 1.5)
+    pair.master(pair.a, strong)
+    pair.backup(pair.b, weak)
+
+
 def test_a_wrong_password_makes_two_masters_that_count_it(segment: Segment, tmp_path: Path) -> None:
     pair = Pair(segment, tmp_path, CASES["v2-AH"])
     weak = pair.start("keepalived", pair.b, 100)

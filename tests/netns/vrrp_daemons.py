@@ -225,6 +225,8 @@ def keepalived_config(plan: VrrpInstance, interval: Ns, **words: object) -> str:
     ]
     if plan.nopreempt:
         lines.append("nopreempt")
+    if plan.preempt_delay:
+        lines.append(f"preempt_delay {plan.preempt_delay // 10**9}")
     if plan.auth_pass:
         secret = plan.auth_pass.rstrip(bytes(1)).decode()
         lines.append(f"authentication {{\n auth_type {plan.auth_type}\n auth_pass {secret}\n}}")
