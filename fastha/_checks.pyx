@@ -263,12 +263,11 @@ cdef class ProbeEngine:
         memset(&command, 0, sizeof(command))
         command.recipe = context.context
         command.kind = COMMAND_TLS
+        # before the command: once the thread has taken that, it is done with what it used before
+        used = [(<_Trust> trust).renew() for trust in list(self.trusts.values())] + [self.tls]
         self.put(&command)
-        if self.tls is not None:
-            self.retired.append((self.given, self.tls))
+        self.retired.append((self.given, used))
         self.tls = context
-        for trust in list(self.trusts.values()):
-            self.retired.append((self.given, (<_Trust> trust).renew()))
         self.ring()
 
     def fileno(self):

@@ -265,6 +265,7 @@ cdef struct engine_t:
     int64_t rate  # of all orders, probes a megasecond
     counters_t counters[KINDS]
     SSL_CTX *tls  # for SSL probes that begin; NULL: none can
+    uint64_t tls_settings  # how many contexts there have been
     session_t *sessions  # of the targets that resume theirs
     uint64_t resumed
     uint64_t reused

@@ -292,8 +292,8 @@ cdef inline bint begin_tls(engine_t *engine, int32_t which) noexcept nogil:
     cdef flight_t *flight = &engine.flights[which]
     cdef recipe_t *recipe = engine.targets[flight.target].recipe
     flight.tls = tls_begin(
-        engine.tls, flight.fd, recipe.sni, recipe.tls_compliant, recipe.trust, &engine.sessions[flight.target],
-        engine.now
+        engine.tls, engine.tls_settings, flight.fd, recipe.sni, recipe.tls_compliant, recipe.trust,
+        &engine.sessions[flight.target], engine.now
     )
     if flight.tls == NULL:
         conclude(engine, which, LOCAL, ENOMEM)

@@ -136,6 +136,7 @@ cdef inline void take_commands(engine_t *engine) noexcept nogil:
     while queue_take(&engine.queue, &command):
         if command.kind == COMMAND_TLS:
             engine.tls = <SSL_CTX *> command.recipe
+            engine.tls_settings += 1
             taken += 1
             ring_store(&engine.shared.taken, taken)
             continue

@@ -2,7 +2,7 @@
 # handshake is a full one; a trust_t asks for more.
 
 from libc.errno cimport ECONNRESET, errno
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 
 cdef extern from *:
@@ -129,7 +129,7 @@ cdef struct trust_t:
 # A session that can be resumed, of one target.
 cdef struct session_t:
     SSL_SESSION *session
-    SSL_CTX *context  # it was made by
+    uint64_t settings  # it was made by, as a number: addresses come again
     int64_t since
 
 
@@ -149,12 +149,12 @@ cdef inline int session_comes(SSL *tls, SSL_SESSION *session) noexcept nogil:
     return 1
 
 
-cdef inline bint session_use(SSL *tls, session_t *kept, SSL_CTX *context, int64_t now) noexcept nogil:
-    """Ask for the session that is kept, unless it is too old or another context's; keep those that come."""
-    if kept.session != NULL and (kept.context != context or now - kept.since > <int64_t> SESSION_AGE * 1_000_000_000):
+cdef inline bint session_use(SSL *tls, session_t *kept, uint64_t settings, int64_t now) noexcept nogil:
+    """Ask for the session that is kept, unless it is too old or of other settings; keep those that come."""
+    if kept.session != NULL and (kept.settings != settings or now - kept.since > <int64_t> SESSION_AGE * 1_000_000_000):
         session_forget(kept)
     if kept.session == NULL:
-        kept.context = context
+        kept.settings = settings
         kept.since = now
     return SSL_set_ex_data(tls, 0, kept) == 1 and (kept.session == NULL or SSL_set_session(tls, kept.session) == 1)
 
@@ -175,9 +175,10 @@ cdef inline bint tls_judge(SSL *tls, const trust_t *trust) noexcept nogil:
 
 
 cdef inline SSL *tls_begin(
-    SSL_CTX *context, int fd, const char *name, bint compliant, const trust_t *trust, session_t *kept, int64_t now
+    SSL_CTX *context, uint64_t settings, int fd, const char *name, bint compliant, const trust_t *trust,
+    session_t *kept, int64_t now
 ) noexcept nogil:
-    """A session for a connection that is there; NULL: no memory."""
+    """A session for a connection that is there, by the `settings`-th context; NULL: no memory."""
     cdef SSL *tls
     ERR_clear_error()
     tls = SSL_new(context)
@@ -188,7 +189,7 @@ cdef inline SSL *tls_begin(
     if (
         SSL_set_fd(tls, fd) != 1 or (name != NULL and SSL_set_tlsext_host_name(tls, name) != 1)
         or (trust != NULL and not tls_judge(tls, trust))
-        or (trust != NULL and trust.resume and not session_use(tls, kept, context, now))
+        or (trust != NULL and trust.resume and not session_use(tls, kept, settings, now))
     ):
         SSL_free(tls)
         return NULL
