@@ -3,14 +3,16 @@
 In this process, with a table in memory in the kernel's place: reading the configuration, the difference, and how many
 operations come of it at the start, at a reload with nothing changed, and with one weight changed. In the machine with
 IPVS (tests/ipvs-vm): seconds from exec until the first service is there, and from then until the table is complete.
+Two plots of time over size are written to build/: `bench-lvs-own.svg` and `bench-lvs-kernel.svg`.
 
-    python -m benchmarks lvs [--services N] [--servers N] [--rounds N] [--no-kernel]
+    python -m benchmarks lvs [--services N] [--servers N] [--rounds N] [--no-kernel] [--plots DIR]
 """
 
 import argparse
 import gc
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from benchmarks.lab import LabError
+from benchmarks.plot import lines
 from benchmarks.record import spread
 from fastha.config.load import load
 from fastha.lvs.reconcile import execute
@@ -33,7 +36,8 @@ from fastha.system.host import SystemHost
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = ("fastha", "keepalived", "ipvsadm")
-SIZES = ((1000, 10), (100, 500))
+SIZES = ((250, 10), (1000, 10), (100, 500))
+"""(services, servers of each) in the kernel."""
 T = TypeVar("T")
 _SERVICE = """virtual_server {vip} 80 {{
   delay_loop 6
@@ -129,8 +133,8 @@ def plan_of(path: Path, text: str) -> tuple[CheckerPlan, float, float]:
     return plan, reading, passing
 
 
-def own_work(services: int, servers: int) -> None:
-    """One line: seconds of CPU, and operations."""
+def own_work(services: int, servers: int) -> dict[str, float]:
+    """One line: seconds of CPU, and operations. Returns those that are plotted."""
     with TemporaryDirectory(prefix="bench-lvs.") as directory:
         path = Path(directory) / "lvs.conf"
         plan, reading, passing = plan_of(path, text_of(services, servers))
@@ -160,6 +164,7 @@ def own_work(services: int, servers: int) -> None:
         f"{unchanged:10.3f} {nothing:8} {changing:10.3f} {one:8}",
         flush=True,
     )
+    return {"read": reading, "pass on": passing, "start": starting, "reload, one weight": changing}
 
 
 def in_guest(services: int, servers: int, program: str) -> dict[str, float]:
@@ -174,8 +179,8 @@ def in_guest(services: int, servers: int, program: str) -> dict[str, float]:
     return found
 
 
-def in_kernel(services: int, servers: int, rounds: int) -> None:
-    """The machine with IPVS: a line for each program."""
+def in_kernel(services: int, servers: int, rounds: int) -> dict[str, float]:
+    """The machine with IPVS: a line for each program. Returns seconds from its first service to its last server."""
     runs: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for number in range(rounds):
         for program in PROGRAMS if number % 2 == 0 else reversed(PROGRAMS):
@@ -183,6 +188,7 @@ def in_kernel(services: int, servers: int, rounds: int) -> None:
     for program in PROGRAMS:
         cells = [spread([run[what] for run in runs[program]], ".3f") for what in ("first", "table", "total", "cpu")]
         print(f"{services:6} x {servers:<6} {program:11} " + " ".join(f"{cell:>24}" for cell in cells), flush=True)
+    return {program: statistics.median(run["table"] for run in runs[program]) for program in PROGRAMS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,19 +197,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--servers", type=int, default=37298, help="in all of them (default %(default)s)")
     parser.add_argument("--rounds", "--pairs", type=int, default=3, help="in the kernel (default %(default)s)")
     parser.add_argument("--no-kernel", action="store_true", help="only fastha's own work")
+    parser.add_argument("--plots", type=Path, default=ROOT / "build", help="where plots go (default: build)")
     options = parser.parse_args(argv)
     print(f"load {os.getloadavg()[0]:.1f}; seconds of CPU, in one process, the kernel apart")
     print(
         f"{'services':>8} {'servers':>8} {'read':>8} {'pass on':>8} {'start':>8} {'writes':>8} "
         f"{'unchanged':>10} {'writes':>8} {'one weight':>10} {'writes':>8}"
     )
-    for services, servers in ((500, 10_000), (options.services, options.servers), (2500, 50_000), (1, 50_000)):
-        own_work(services, servers)
+    options.plots.mkdir(parents=True, exist_ok=True)
+    own: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    sizes = ((500, 10_000), (1250, 25_000), (options.services, options.servers), (2500, 50_000))
+    for services, servers in (*sizes, (1, 10_000), (1, 25_000), (1, 50_000)):
+        for what, seconds in own_work(services, servers).items():
+            own[what if services > 1 else f"{what}, one service"].append((servers, seconds))
+    lines(options.plots / "bench-lvs-own.svg", "fastha's own work", ("real servers", "seconds of CPU"), own)
     if not options.no_kernel:
         print("\nseconds in the machine with IPVS, servers without checks; median (least..greatest)")
         print(
             f"{'services x servers':27} {'exec to 1st service':>24} {'1st service to last':>24} {'sum':>24} {'CPU':>24}"
         )
+        theirs: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         for services, servers in SIZES:
-            in_kernel(services, servers, options.rounds)
+            for program, seconds in in_kernel(services, servers, options.rounds).items():
+                theirs[program].append((services * servers, seconds))
+        title = "From the first service to the last server in the kernel"
+        lines(options.plots / "bench-lvs-kernel.svg", title, ("real servers", "seconds"), theirs)
     return 0
