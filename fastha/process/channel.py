@@ -175,6 +175,9 @@ class Channel:
                 data, fds, flags = self._receive()
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                # Told once, before what is still to be read: the peer left without reading all of ours (Linux 6.18).
+                continue
             except OSError:
                 data, fds, flags = b"", (), 0
             if not data:

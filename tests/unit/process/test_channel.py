@@ -115,6 +115,23 @@ def test_order_descriptors_and_the_end():
     run(main)
 
 
+def test_the_last_words_of_a_peer_that_did_not_read_ours_arrive():
+    """The kernel says ECONNRESET once before what is queued, when the other end was closed over something unread."""
+
+    async def main(loop):
+        left, right = pair()
+        said = [Tell("RS", f"{number}", "DOWN") for number in range(5)]
+        for each in said:
+            left.send(datagram.encode(each))
+        right.send(datagram.encode(Ping(1)))
+        left.close()
+        end = End(right, loop)
+        await asyncio.wait_for(end.closed, 5)
+        assert end.got == said
+
+    run(main)
+
+
 def test_a_message_larger_than_a_datagram_arrives():
     async def main(loop):
         with running(loop) as (left, right):
