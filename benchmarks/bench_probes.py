@@ -4,7 +4,8 @@ A row is a kind of check, a number of servers and an interval; every subject run
 is its CPU per check over that of keepalived, or of the bare loop that ends probes in the same way, in the same round.
 CPU is that of all processes and threads of the subject, its share of the kernel's network stack included; checks are
 counted by the servers. Subjects: `fastha` is the whole daemon ending probes as keepalived does, `fastha-rst` with
-`checker_close rst`, `engine` and `engine-rst` the engine alone, `bare` and `bare-rst` a loop in C (native/slotted.c).
+`checker_close rst`, `fastha-resume` with `tls_resume`, `engine` and `engine-rst` the engine alone, `bare` and
+`bare-rst` a loop in C (native/slotted.c).
 An interval that nobody can keep measures saturation.
 
     python -m benchmarks probes [--pairs N] [--seconds S] [--no-rps] [--subjects A,B] [--record FILE]

@@ -118,8 +118,13 @@ class Keepalived(_Program):
 class Fastha(_Program):
     """The whole daemon of this checkout, programming nothing."""
 
-    def __init__(self, lab: Lab, check: str, servers: int, interval: float, *, close: str = "fin") -> None:
-        super().__init__(lab, f"fastha-{close}", configuration(check, servers, interval, f"checker_close {close}"))
+    def __init__(
+        self, lab: Lab, check: str, servers: int, interval: float, *, close: str = "fin", resume: bool = False
+    ) -> None:
+        text = configuration(check, servers, interval, f"checker_close {close}")
+        if resume:
+            text = text.replace("SSL_GET {", "SSL_GET {\n tls_resume")
+        super().__init__(lab, f"fastha-{close}", text)
         self.process = lab.start(
             lab.directors,
             [
@@ -165,6 +170,7 @@ SUBJECTS: dict[str, Callable[[Lab, str, int, float], Subject]] = {
     "keepalived": Keepalived,
     "fastha": Fastha,
     "fastha-rst": lambda *case: Fastha(*case, close="rst"),
+    "fastha-resume": lambda *case: Fastha(*case, resume=True),
     "engine": Engine,
     "engine-rst": lambda *case: Engine(*case, close="rst"),
     "bare": Bare,
