@@ -24,7 +24,7 @@ from fastha.model.units import MS, S
 from tests.checker_driver import own_network
 from tests.unit.probes.servers import OK, REQUEST, Server
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(900)]
 EACH = 8
 """Targets of each kind of server."""
 GOOD = 40
@@ -92,6 +92,8 @@ HOSTILE: dict[str, tuple[Kind, Callable[[socket.socket], None]]] = {
     "silence for TLS": (Kind.SSL, says_nothing),
     "endless mail greeting": (Kind.SMTP, endless(b"", b"220-" * 100, 0.001)),
 }
+SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
+"""The address sanitizer keeps what was freed for a while."""
 NEVER = Regex(pattern="never+to+be+found")
 
 
@@ -184,7 +186,12 @@ def test_nothing_is_left_and_nobody_else_is_late(engine: ProbeEngine, soak: bool
         served = [bed.add(recipe(Kind.HTTP, fine.port)) for _ in range(GOOD)]
         bed.run(1.5)
         before, memory = descriptors(), resident()
-        bed.run(300 if soak else 3)
+        for _ in range(200 if soak else 3):
+            bed.run(1)
+            for server in servers.values():
+                server.peers.clear()
+                server.errors.clear()
+            fine.peers.clear()
         assert not any(target in bed.verdicts for target in served), "a good server was blamed"
         assert engine.overdue(time.monotonic_ns()) == []
         lasts = [engine.last(target) for target in served]
@@ -195,7 +202,7 @@ def test_nothing_is_left_and_nobody_else_is_late(engine: ProbeEngine, soak: bool
             assert all(len(bed.verdicts[target]) == 1 for target in targets), f"{name}: {bed.verdicts[targets[0]]}"
             assert all(engine.last(target).finished - engine.last(target).started < 3 * S for target in targets), name
         assert descriptors() < before + 300, "sockets in flight come and go; they do not gather"
-        assert resident() < memory + (60 if soak else 30)
+        assert SANITIZED or resident() < memory + 30
     finally:
         for server in [*servers.values(), fine]:
             server.close()
@@ -213,7 +220,7 @@ def test_silent_targets_beyond_the_cap(engine: ProbeEngine, soak: bool) -> None:
             served = [bed.add(recipe(Kind.HTTP, fine.port)) for _ in range(GOOD)]
             bed.run(2, every)
             memory = resident()
-            bed.run(240 if soak else 4, every)
+            bed.run(180 if soak else 4, every)
             stats = engine.stats()
             assert stats["in_flight"] <= stats["cap"] == 400
             assert stats["starved"] > 0, "the cap was reached"
@@ -223,6 +230,6 @@ def test_silent_targets_beyond_the_cap(engine: ProbeEngine, soak: bool) -> None:
             assert sorted(last.lateness for last in lasts)[GOOD // 2] < EVERY
             told = [verdicts[0] for target, verdicts in bed.verdicts.items() if target < silent]
             assert set(told) == {Verdict.TIMEOUT}
-            assert resident() < memory + 30
+            assert SANITIZED or resident() < memory + 30
     finally:
         fine.close()
