@@ -138,6 +138,9 @@ class Notifier:
         pipe, reader = self._fifos.pop(plan)
         if reader is not None:
             reader.close()
+        if pipe.waiting:
+            text = f"notify FIFO {plan.path}: nobody read the last {pipe.waiting} lines; they are lost"
+            self._log("warning", text, plan.path)
         self.fifo_lost += pipe.lost + pipe.waiting
         pipe.close(leave=leave)
 
