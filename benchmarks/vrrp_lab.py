@@ -222,10 +222,13 @@ class Daemon:
         for pid in reversed(family(self.process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._lab.end(self.process)
+        self.end()
 
     def end(self) -> None:
+        """Addresses that it has left, because it was killed, go too."""
         self._lab.end(self.process)
+        for link in range(LINKS):
+            run("ip", "-n", self.namespace, "address", "flush", "dev", f"v{link}", "to", "172.20.0.0/15")
 
 
 def checks(servers: int, interval: float) -> str:
