@@ -13,7 +13,8 @@ import pytest
 
 from fastha.vrrp.recording import replay
 from tests.netns import duel_cases, duel_cases_reload, duel_cases_tracking, duel_cases_words
-from tests.netns.duel import KEEPALIVED, Case, Story, differences, play
+from tests.netns.duel import KEEPALIVED, Case, Story, play
+from tests.netns.duel_differences import differences
 
 pytestmark = [pytest.mark.netns, pytest.mark.compat]
 

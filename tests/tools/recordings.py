@@ -46,7 +46,8 @@ def anonymous(recording: bytes) -> bytes:
 
 
 def record() -> None:
-    from tests.netns.duel import differences, play
+    from tests.netns.duel import play
+    from tests.netns.duel_differences import differences
     from tests.netns.test_duel import OLDER, STAGES, version
 
     results = read_results()
