@@ -76,8 +76,8 @@ class VirtualServer:
     """Which one of the virtual servers of that group it is, from 0; with the name, its identity over a reload."""
     entries: tuple[ServiceEntry, ...] = ()
     mark: int = 0
-    """nftables_ipvs: what comes for its `entries` is given this mark, and is one service of each family; 0: each entry is
-    a service of its own. The director gives it, and keeps it over reloads."""
+    """nftables_ipvs: what comes for its `entries` is given this mark, and is one service of each family; 0: each entry
+    is a service of its own. The director gives it, and keeps it over reloads."""
     protocol: str = "TCP"
     """TCP, UDP, SCTP; NONE for a mark."""
     scheduler: str = "wlc"
