@@ -353,5 +353,6 @@ def test_nothing_leaks_by_hostile_servers() -> None:
         ).stdout.split()
     pages, descriptors, surprises, later, descriptors_later, surprises_later, sockets, parked, _ = map(int, said)
     assert surprises == surprises_later == sockets == parked == 0
-    assert (later - pages) * os.sysconf("SC_PAGESIZE") < 4_000_000
+    if "libasan" not in Path("/proc/self/maps").read_text():  # which keeps what was freed
+        assert (later - pages) * os.sysconf("SC_PAGESIZE") < 4_000_000
     assert descriptors_later < descriptors + 60
