@@ -19,11 +19,11 @@ class ProbeEngine:
     `start`; they are worked on once the thread runs.
     """
 
-    def __init__(self, *, cap: int = 20_000, recycle: bool = True) -> None:
+    def __init__(self, *, cap: int = 20_000, recycle: bool = True, urgent: bool = True) -> None:
         """`cap`: the most probes in flight (`start` lowers it to what descriptors allow).
 
         `recycle`: reuse sockets where the end of a probe may be a reset; False: a socket per probe (for sandboxes; it
-        is also found out at start).
+        is also found out at start). `urgent`: its thread goes before others of normal priority, where that is allowed.
         """
 
     @property

@@ -56,7 +56,7 @@ class Probers:
     def _tls_engine(self, target: int) -> ProbeEngine:
         count = max(1, min(_TLS_THREADS, len(os.sched_getaffinity(0)) - 1))
         while len(self._engines) <= count:
-            engine = ProbeEngine()
+            engine = ProbeEngine(urgent=False)
             if self._tls is not None:
                 engine.use_tls(self._tls)
             self._begin(engine)

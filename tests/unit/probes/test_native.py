@@ -1,9 +1,14 @@
 """The thread of the probe engine never needs Python: shown on the C that Cython makes of its code."""
 
+import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
+
+from fastha._checks import ProbeEngine
+from tests.poll import until
 
 ROOT = Path(__file__).parents[3]
 LAYERS = (
@@ -35,3 +40,18 @@ def test_no_python_in_the_thread(code: str) -> None:
     assert len(bodies) > 50
     for function, body in bodies.items():
         assert not PYTHON.findall(body), function
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to go before others")
+@pytest.mark.parametrize("urgent", [True, False])
+def test_the_thread_goes_before_python_when_it_is_told_to(urgent: bool) -> None:
+    before = {thread.ident for thread in threading.enumerate()}
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    engine = ProbeEngine(cap=1, urgent=urgent)
+    engine.start()
+    try:
+        (thread,) = (each for each in threading.enumerate() if each.ident not in before)
+        wanted = max(-20, own - 10) if urgent else own
+        until(lambda: os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) == wanted, f"priority {wanted}")
+    finally:
+        engine.stop()
