@@ -93,6 +93,7 @@ def parse(words: Sequence[str]) -> Namespace:
     options = Namespace(
         **{option.key: False if option.takes is Takes.NOTHING else None for option in OPTIONS},
         config=DEFAULT_CONFIG,
+        format="text",
         notes=[],
     )
     options.log_facility = DAEMON

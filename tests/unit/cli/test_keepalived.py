@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastha.cli.keepalived import WrongError, parse, scan
+from fastha.cli.options import daemon_parser
 from fastha.system import pidfile
 
 ROOT = Path(__file__).parents[3]
@@ -132,3 +133,17 @@ def test_into_the_background_and_its_end(program, tmp_path):
     while pid_path.exists():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_both_command_lines_say_the_same_things():
+    ours, theirs = vars(daemon_parser("fastha").parse_args([])), vars(parse([]))
+    assert set(ours) <= set(theirs)
+
+
+@pytest.mark.parametrize(("text", "code"), [("", 0), ("no_such_word\n", 5)])
+def test_a_file_is_tested(program, tmp_path, text, code):
+    file = tmp_path / "k.conf"
+    file.write_text(f"global_defs {{\nrouter_id a\n}}\n{text}")
+    result = run(program, "-t", "-f", str(file))
+    assert result.returncode == code, result.stderr
+    assert ("no_such_word" in result.stderr) == bool(code)
