@@ -51,7 +51,8 @@ def tracks_of(plan: VrrpInstance, group: SyncGroup | None, *, group_has_owner: b
 
     Members of a group must not drift apart in priority: without sync_group_tracking_weight their weighted scripts and
     files are dropped, and weights of interfaces and processes count as 0. In a group with an address owner the group's
-    own trackers have weight 0, because an owner's priority does not move.
+    own trackers have weight 0, because an owner's priority does not move. About the same thing the group's word
+    replaces the member's, unless that one says FAULT (weight 0).
     """
     interfaces = plan.track_interfaces
     if not plan.dont_track_primary:
@@ -61,6 +62,12 @@ def tracks_of(plan: VrrpInstance, group: SyncGroup | None, *, group_has_owner: b
     own = Tracks(interfaces, plan.track_scripts, plan.track_files, plan.track_processes)
     if group is None:
         return own
+    shared = Tracks(
+        interfaces=beside(own.interfaces, group.track_interfaces),
+        scripts=beside(own.scripts, group.track_scripts),
+        files=beside(own.files, group.track_files),
+        processes=beside(own.processes, group.track_processes),
+    )
     if not group.sync_group_tracking_weight:
         own = Tracks(
             interfaces=unweighted(own.interfaces),
@@ -68,19 +75,29 @@ def tracks_of(plan: VrrpInstance, group: SyncGroup | None, *, group_has_owner: b
             files=tuple(t for t in own.files if not t.weight),
             processes=unweighted(own.processes),
         )
-    shared = [group.track_interfaces, group.track_scripts, group.track_files, group.track_processes]
     if group_has_owner:
-        shared = [unweighted(tracks) for tracks in shared]
+        shared = Tracks(
+            interfaces=unweighted(shared.interfaces),
+            scripts=unweighted(shared.scripts),
+            files=unweighted(shared.files),
+            processes=unweighted(shared.processes),
+        )
     return Tracks(
-        merged(own.interfaces, shared[0]),
-        merged(own.scripts, shared[1]),
-        merged(own.files, shared[2]),
-        merged(own.processes, shared[3]),
+        interfaces=merged(own.interfaces, shared.interfaces),
+        scripts=merged(own.scripts, shared.scripts),
+        files=merged(own.files, shared.files),
+        processes=merged(own.processes, shared.processes),
     )
 
 
 def unweighted(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
     return tuple(replace(t, weight=0) for t in tracks)
+
+
+def beside(own: tuple[Track, ...], shared: tuple[Track, ...]) -> tuple[Track, ...]:
+    """Those of the group that count for a member."""
+    firm = {t.name for t in own if not t.weight}
+    return tuple(t for t in shared if t.name not in firm)
 
 
 def merged(own: tuple[Track, ...], shared: tuple[Track, ...]) -> tuple[Track, ...]:

@@ -5,6 +5,7 @@ from fastha.model.plan import SyncGroup, Track, VirtualAddress
 from fastha.model.units import S
 from fastha.vrrp import actions, events
 from fastha.vrrp.orders import Mode
+from fastha.vrrp.priority import tracks_of
 from tests.unit.vrrp.bench import VIP, Bench, instance
 
 OTHER = Address("10.1.0.100")
@@ -158,3 +159,18 @@ def test_a_group_of_one_works() -> None:
 def test_snapshot_of_a_group() -> None:
     group = pair().master().core.snapshot(0, 0.0).sync_groups[0]
     assert (group.name, group.state, group.members) == ("G", "MASTER", ("A", "B"))
+
+
+def test_a_members_own_word_for_fault_is_not_replaced_by_the_groups_weight() -> None:
+    """As keepalived does it; its own interface is tracked that way, too, unless dont_track_primary."""
+    shared = SyncGroup(
+        name="G",
+        members=("VI_1", "VI_2"),
+        track_interfaces=(Track(name="eth0", weight=20), Track(name="eth1", weight=20)),
+    )
+    firm = instance("VI_1", track_interfaces=(Track(name="eth1"),))
+    loose = instance("VI_1", track_interfaces=(Track(name="eth1", weight=5),))
+    free = instance("VI_1", dont_track_primary=True)
+    assert tracks_of(firm, shared).interfaces == (Track(name="eth0"), Track(name="eth1"))
+    assert tracks_of(loose, shared).interfaces == (Track(name="eth0"), Track(name="eth1", weight=20))
+    assert tracks_of(free, shared).interfaces == (Track(name="eth0", weight=20), Track(name="eth1", weight=20))
