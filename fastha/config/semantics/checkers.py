@@ -262,13 +262,15 @@ class CheckerReader:
         what = f"MISC_CHECK of {name}"
         written = node.maybe("user")
         if written is None:
+            account = self.scripts.default_account
             command = self.scripts.command(script, what)
         else:
             account = self.scripts.account(written, node.line_of("user"))
             command = None if account is None else self.scripts.run_as(script, account, what)
         timing = self._timing(node, rs, vs, 0, S)
         if command is None:
-            self._unproven = self._unproven or timing["alpha"]
+            # without a user it is dropped as the file is read; the script itself is looked at when alpha has had its say
+            self._unproven = self._unproven or (account is not None and timing["alpha"])
             return ()
         seconds: int = node.get("misc_timeout", 0)
         return (

@@ -182,3 +182,8 @@ def test_link_local_targets_need_an_interface() -> None:
 def test_an_alpha_script_that_cannot_be_run_leaves_a_mark(alpha: str, unproven: bool) -> None:
     found = server(f'MISC_CHECK {{\nmisc_path "/not/there"\n{alpha}\n}}', service="inhibit_on_failure").checkers
     assert (found.misc, found.unproven) == ((), unproven)
+
+
+def test_an_alpha_script_whose_user_is_unknown_leaves_none() -> None:
+    found = server('MISC_CHECK {\nmisc_path "/not/there"\nuser nobody-here\nalpha\n}', good=False).checkers
+    assert (found.misc, found.unproven) == ((), False)
