@@ -269,7 +269,7 @@ class CheckerReader:
             command = None if account is None else self.scripts.run_as(script, account, what)
         timing = self._timing(node, rs, vs, 0, S)
         if command is None:
-            # without a user it is dropped as the file is read; the script itself is looked at when alpha has had its say
+            # without a user it is dropped as the file is read; the script is looked at when alpha has had its say
             self._unproven = self._unproven or (account is not None and timing["alpha"])
             return ()
         seconds: int = node.get("misc_timeout", 0)
