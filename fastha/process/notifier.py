@@ -20,9 +20,9 @@ from fastha.system import fifo
 from fastha.system.mail import Mailer
 from fastha.system.scripts import Launcher, Result
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 1.0
 """Seconds the next event's scripts wait for the last one's."""
-STOP_PATIENCE: Final = 1.0
+STOP_PATIENCE: Final = 0.5
 """The same at the end."""
 _LAST_WORDS: Final = 10.0
 """Seconds after a reload in which the objects it removed are still told of."""

@@ -24,7 +24,7 @@ from fastha.process.messages import (
     TrackerProcess,
     TrackerScript,
 )
-from fastha.process.notifier import STOP_PATIENCE, Notifier
+from fastha.process.notifier import Notifier
 from fastha.process.trackfiles import TrackFiles
 from fastha.process.trackprocesses import TrackProcesses
 from fastha.process.trackscripts import TrackScripts
@@ -34,6 +34,8 @@ from fastha.system.scripts import Launcher
 
 _PEERS_PATIENCE: Final = 3.0
 """Seconds we wait at the end for the others to say their last."""
+_TELLING_PATIENCE: Final = 3.0
+"""Seconds that what was told until then has at the end for its scripts to begin and, as long as it waits, to end."""
 _MAIL_PATIENCE: Final = 1.0
 _SCRIPTS_PATIENCE: Final = 1.0
 """Seconds that scripts have to end on SIGTERM when we leave."""
@@ -177,7 +179,7 @@ class Runner:
         child, notifier, launcher = self._child, self._notifier, self._launcher
         await _until(lambda: not (child.peer_alive("vrrp") or child.peer_alive("checker")), _PEERS_PATIENCE)
         notifier.hurry()
-        if not await _until(lambda: notifier.idle, 3 * STOP_PATIENCE):
+        if not await _until(lambda: notifier.idle, _TELLING_PATIENCE):
             child.log("warning", "notify scripts still run or wait: they are left to themselves")
         await notifier.close(_MAIL_PATIENCE, leave=not release)
         await _until(lambda: not any(run.terminated for run in launcher.runs), _SCRIPTS_PATIENCE)
