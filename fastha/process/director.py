@@ -15,34 +15,22 @@ empties an alpha pool nor sends clients to servers known to be dead.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from fastha.checks.actions import Action, Added, Changed, Order, Weighed
 from fastha.checks.core import CheckCore, spread
-from fastha.checks.life import Check, Checker, FileChecker, HttpChecker, MiscChecker, RunnerChecker, same_parameters
+from fastha.checks.life import Check, Checker, FileChecker, MiscChecker, RunnerChecker, same_parameters
 from fastha.checks.recipes import Report, Verdict
-from fastha.checks.words import file_words, result_words
 from fastha.lvs.marks import Marks
-from fastha.lvs.notices import Notice, server_name
+from fastha.lvs.notices import server_name
 from fastha.lvs.quorum import Draining, Pool, PoolKey, Server, kernel_key, pools_by_key, service_keys
 from fastha.lvs.wanted import Services, services_of
 from fastha.model.net import Address
 from fastha.model.plan import CheckerPlan, FileCheck, RealServer, VirtualServer
 from fastha.model.table import DestinationKey, Entry, ServiceKey, Table
 from fastha.model.units import Ns
+from fastha.process.effects import Effects
 from fastha.process.sharing import Users
-
-
-@dataclass(slots=True)
-class Effects:
-    """What is to be done, in order within each list."""
-
-    orders: list[Order] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    lines: list[tuple[str, str, str]] = field(default_factory=list)
-    """(level, text, cause) for the log; lines are limited per cause, here per virtual server."""
-    touched: dict[ServiceKey, set[DestinationKey] | None] = field(default_factory=dict)
-    """What may differ from the kernel now; None: the whole service."""
 
 
 def checks_of(plan: RealServer) -> tuple[Check, ...]:
@@ -144,14 +132,14 @@ class Director:
         for server in plan.real_servers:
             self._new_server(pool, server, now, fresh=fresh, before=before)
         self._effects.notices += pool.start(init_notifies=self.plan.rs_init_notifies)
-        self._touch_all(pool)
+        self._effects.touch_all(pool)
 
     def _new_server(
         self, pool: Pool, plan: RealServer, now: Ns, *, fresh: bool, before: "_Before | None" = None
     ) -> None:
         server = Server(pool, plan)
         if server.key in pool.servers:
-            self._say(pool, "error", f"real server {server.key} is there twice; the second is left out")
+            self._effects.say(pool, "error", f"real server {server.key} is there twice; the second is left out")
             return
         checks = checks_of(plan)
         up: bool | None = None
@@ -187,7 +175,7 @@ class Director:
         target, orders = self.core.add(check, _identity(server, index), now, fresh=fresh, up=up, like=like)
         self._users.add(target, check, server)
         if server.pool.enabled:
-            self._order(orders)
+            self._effects.order(orders)
         else:
             self.core.suspend(target)
         if isinstance(check, FileCheck):
@@ -210,10 +198,10 @@ class Director:
         actions = self.core.handle(report, now)
         if not users or not actions:
             return
-        self._order(actions)
+        self._effects.order(actions)
         changed = [self._follow(server, actions, report) for server in users]
         if not any(changed):
-            self._say_unchanged(users[0].pool, users[0], report)
+            self._effects.say_unchanged(self.core[report.target], users[0], report)
 
     def file(self, name: str, value: int, wall: float, now: Ns) -> None:
         """The number in a tracked file is this."""
@@ -235,12 +223,12 @@ class Director:
                     self._changed(pool, server, action, report)
                 case Weighed(target, weight):
                     server.wish(target, weight)
-                    self._announce(pool, pool.weight_changed(server))
-                    self._touch(pool, server)
+                    self._effects.announce(pool, pool.weight_changed(server))
+                    self._effects.touch(pool, server)
                 case Added(target, amount):
                     server.add(target, amount)
-                    self._announce(pool, pool.weight_changed(server))
-                    self._touch(pool, server)
+                    self._effects.announce(pool, pool.weight_changed(server))
+                    self._effects.touch(pool, server)
         self._used_otherwise(pool, before)
         return changed
 
@@ -248,36 +236,28 @@ class Director:
         """After a change: other servers may serve than before."""
         after = _use(pool)
         if after.panics != before.panics:
-            self._say_panic(pool)
+            self._effects.say_panic(pool)
         if after.backup != before.backup:
             words = "backups serve: the others have no quorum" if after.backup else "backups serve no more"
-            self._say(pool, "warning" if after.backup else "notice", words)
+            self._effects.say(pool, "warning" if after.backup else "notice", words)
         if after != before:
-            self._touch_all(pool)
+            self._effects.touch_all(pool)
 
     def _changed(self, pool: Pool, server: Server, action: Changed, report: Report) -> None:
         change = action.change
         if change.first:
-            self._announce(pool, pool.checker_confirmed(server, up=change.up, mail=action.mail))
+            self._effects.announce(pool, pool.checker_confirmed(server, up=change.up, mail=action.mail))
             return
         if change.up:
             server.unproven = False
         level, state = ("notice", "is up") if change.up else ("warning", "is down")
-        self._say_result(pool, server, report, level, state)
+        self._effects.say_result(self.core[report.target], server, report, level, state)
         was_alive = server.alive
         self._damp(pool, server, up=change.up, now=report.finished)
-        self._announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
+        self._effects.announce(pool, pool.checker_changed(server, up=change.up, mail=action.mail))
         if server.alive != was_alive:
             self._ramp(pool, server)
-        self._touch(pool, server)
-
-    def _say_panic(self, pool: Pool) -> None:
-        alive = f"{pool.alive_count} of {pool.primaries} servers are alive"
-        alive += f", panic_threshold {pool.plan.panic_threshold} %"
-        if pool.panics:
-            self._say(pool, "warning", f"all servers serve, whatever their checks say: {alive}")
-        else:
-            self._say(pool, "notice", f"checks decide again: {alive}")
+        self._effects.touch(pool, server)
 
     # -------------------------------------------------------------------------------- as time goes by
 
@@ -295,7 +275,9 @@ class Director:
         often = len(falls) >= count and falls[-1] - falls[-count] <= span
         if often and server.failed == 1 and not server.held:
             server.held = True
-            self._say(pool, "warning", f"{server_name(pool.plan, server.plan)} falls too often: it is held for a time")
+            self._effects.say(
+                pool, "warning", f"{server_name(pool.plan, server.plan)} falls too often: it is held for a time"
+            )
         if server.held:
             self._held[server] = now + span
 
@@ -308,10 +290,10 @@ class Director:
                 del self._held[server]
                 server.held, server.falls = False, ()
                 before = _use(pool)
-                self._say(pool, "notice", f"{server_name(pool.plan, server.plan)} is held no longer")
-                self._announce(pool, [*pool.set_alive(server, True, ""), *pool.judge()])
+                self._effects.say(pool, "notice", f"{server_name(pool.plan, server.plan)} is held no longer")
+                self._effects.announce(pool, [*pool.set_alive(server, True, ""), *pool.judge()])
                 self._ramp(pool, server)
-                self._touch(pool, server)
+                self._effects.touch(pool, server)
                 self._used_otherwise(pool, before)
 
     def _ramp(self, pool: Pool, server: Server) -> None:
@@ -333,11 +315,11 @@ class Director:
             if server.ramp == 100:
                 del self._rising[server]
             if pool.servers.get(server.key) is server:
-                self._touch(pool, server)
+                self._effects.touch(pool, server)
         for pool in list(self._draining):
             for key in [key for key, each in pool.draining.items() if now >= each.until]:
                 each = pool.draining.pop(key)
-                self._say(pool, "info", f"{server_name(pool.plan, each.plan)} has drained")
+                self._effects.say(pool, "info", f"{server_name(pool.plan, each.plan)} has drained")
                 for at in pool.services:
                     keys = self._effects.touched.setdefault(at, set())
                     if keys is not None:
@@ -345,37 +327,8 @@ class Director:
             if not pool.draining:
                 self._draining.discard(pool)
                 if self._leaving.pop(pool.key, None) is not None:
-                    self._touch_all(pool)
+                    self._effects.touch_all(pool)
                     self.services = self._services_of()
-
-    def _say_unchanged(self, pool: Pool, server: Server, report: Report) -> None:
-        """A result that decides nothing is worth a line when we are to blame, or when it was asked for."""
-        checker = self.core[report.target]
-        if report.verdict == Verdict.LOCAL:
-            self._say_result(pool, server, report, "warning", "is as it was")
-        elif checker.check.log_all_failures and checker.up and checker.is_failure(report):
-            self._say_result(pool, server, report, "warning", f"fails, {checker.retries_left} retries left")
-
-    def _say_result(self, pool: Pool, server: Server, report: Report, level: str, state: str) -> None:
-        checker = self.core[report.target]
-        if isinstance(checker, FileChecker):
-            words = file_words(checker)
-        else:
-            words = result_words(
-                checker.check, report.verdict, report.errno, report.status, url=_url(checker), text=report.text
-            )
-        self._say(pool, level, f"{server_name(pool.plan, server.plan)}: {checker.name} {state}: {words}")
-
-    def _announce(self, pool: Pool, notices: list[Notice]) -> None:
-        """Have it told, and say in the log what became of the quorum."""
-        self._effects.notices += notices
-        for notice in notices:
-            if notice.kind == "VS":
-                gained = notice.state == "UP"
-                weight = f"weight {pool.alive_weight}, quorum {pool.plan.quorum}, hysteresis {pool.plan.hysteresis}"
-                sorry = "; the sorry server serves" if pool.sorry_in_use else ""
-                level, word = ("notice", "gained") if gained else ("warning", "lost")
-                self._say(pool, level, f"quorum {word}: {weight}{sorry}")
 
     def renew(self, targets: Iterable[int], now: Ns, *, at_once: bool) -> int:
         """Order these again: at once when they were lost, spread over their interval for a prober that starts anew."""
@@ -388,7 +341,7 @@ class Director:
             index = server.checkers.index(target)
             first = now if at_once else now + spread(_identity(server, index), checker.check.delay_loop)
             actions = self.core.renew(target, first, now)
-            self._order(actions)
+            self._effects.order(actions)
             count += len(actions)
         return count
 
@@ -415,15 +368,15 @@ class Director:
             return
         pool.enabled = enabled
         words = "on: its address is here" if enabled else "off: its address is not here"
-        self._say(pool, "notice", f"health checks are {words}")
+        self._effects.say(pool, "notice", f"health checks are {words}")
         for server in pool:
             for index, target in enumerate(server.checkers):
                 if enabled:
                     actions = self.core.resume(target, _identity(server, index), now)
-                    self._order(actions)
+                    self._effects.order(actions)
                     self._follow(server, actions, _told(target, now))
                 elif not self._users.shared(target):
-                    self._order(self.core.suspend(target))
+                    self._effects.order(self.core.suspend(target))
 
     # -------------------------------------------------------------------------------------- reload
 
@@ -441,7 +394,7 @@ class Director:
         for key, pool in before.items():
             if key not in wanted:
                 self._effects.notices += pool.farewell(removed=True)
-                self._touch_all(pool)
+                self._effects.touch_all(pool)
                 for server in pool:
                     self._drop(server, server.checkers)
                     self._rising.pop(server, None)
@@ -494,7 +447,7 @@ class Director:
             notices += pool.remove(key)
         for key in wanted:
             pool.draining.pop(key, None)
-        self._touch_all(pool)
+        self._effects.touch_all(pool)
         pool.set_plan(plan)
         self._enable(pool, not plan.ha_suspend or self._is_local(plan), now)
         kept, pool.servers = pool.servers, {}
@@ -508,9 +461,9 @@ class Director:
                 self._reload_server(pool, server, real, now)
         if len(pool.servers) == len(plan.real_servers):  # none is there twice
             pool.plan = replace(plan, real_servers=tuple(server.plan for server in pool.servers.values()))
-        self._announce(pool, pool.judge() or pool.sorry_came(before=before.sorry))
+        self._effects.announce(pool, pool.judge() or pool.sorry_came(before=before.sorry))
         self._used_otherwise(pool, before)
-        self._touch_all(pool)
+        self._effects.touch_all(pool)
 
     def _reload_server(self, pool: Pool, server: Server, plan: RealServer, now: Ns) -> None:
         old = list(server.checkers)
@@ -537,7 +490,7 @@ class Director:
             for action in actions:
                 if isinstance(action, Added):
                     server.add(target, action.amount)
-            self._order(actions)
+            self._effects.order(actions)
         gone = [target for target in old if target not in targets]
         self._drop(server, gone)
         for target in gone:
@@ -583,7 +536,7 @@ class Director:
                 continue
             if isinstance(checker, FileChecker):
                 self._file_users[checker.check.track_file].discard(target)
-            self._order(self.core.remove(target))
+            self._effects.order(self.core.remove(target))
 
     # ---------------------------------------------------------------------------------------- stop
 
@@ -591,26 +544,8 @@ class Director:
         """Say the last words of everything; then nothing is wanted any more."""
         for pool in self.pools.values():
             self._effects.notices += pool.farewell(removed=False, servers=not self.plan.lvs_flush_on_stop)
-            self._touch_all(pool)
+            self._effects.touch_all(pool)
         self.pools, self.services, self._leaving = {}, {}, {}
-
-    # --------------------------------------------------------------------------------------- parts
-
-    def _order(self, actions: Iterable[Action]) -> None:
-        self._effects.orders += [action for action in actions if isinstance(action, Order)]
-
-    def _touch(self, pool: Pool, server: Server) -> None:
-        for at in pool.services:
-            keys = self._effects.touched.setdefault(at, set())
-            if keys is not None:
-                keys.add(kernel_key(at, server.plan) if pool.plan.group else server.key)
-
-    def _touch_all(self, pool: Pool) -> None:
-        for at in pool.services:
-            self._effects.touched[at] = None
-
-    def _say(self, pool: Pool, level: str, text: str) -> None:
-        self._effects.lines.append((level, f"{pool.plan.name}: {text}", pool.plan.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -651,10 +586,3 @@ def _tells(before: _Before, plan: VirtualServer) -> bool:
 def _told(target: int, now: Ns) -> Report:
     """In the place of a report, when it is not a probe that says something."""
     return Report(target, 0, Verdict.SUCCESS, 0, 0, now, now)
-
-
-def _url(checker: Checker) -> int:
-    """The url a result of this checker was about: the failed one while it is down."""
-    if not isinstance(checker, HttpChecker):
-        return 0
-    return checker.failed_url if checker.failed_url >= 0 else checker.url
