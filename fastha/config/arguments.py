@@ -521,7 +521,7 @@ def c_integer(text: str) -> int | None:
     if not digits or len(text) - len(digits) > 1:
         return None
     base = 16 if digits[:2] in ("0x", "0X") else 8 if digits.startswith("0") and len(digits) > 1 else 10
-    if "_" in digits:
+    if "_" in digits or not digits.isascii():
         return None
     try:
         return -int(digits, base) if text.startswith("-") else int(digits, base)

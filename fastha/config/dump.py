@@ -14,7 +14,7 @@ from fastha.config.host import Host
 from fastha.config.parse import Parser
 from fastha.config.preprocess import Preprocessor
 from fastha.config.schema.entry import Repeat, Word
-from fastha.config.script import Script
+from fastha.config.script import Pattern, Script
 from fastha.config.source import Line
 from fastha.config.tree import Node
 
@@ -68,7 +68,7 @@ def _line(node: Node, line: Line) -> str:
     word = node.block.index.get(line.words[0]) if not node.block.line else None
     if word is None:
         return quoted_words(line.words)
-    if isinstance(word.arguments, Script):
+    if isinstance(word.arguments, Script | Pattern):
         return escaped(line.text)
     value, holder = node.values.get(word.setting, (None, line))
     words = line.words[1:]
@@ -127,6 +127,8 @@ def as_data(node: Node) -> dict[str, Any]:
 
 def _setting(node: Node, word: Word, line: Line) -> Any:
     value, holder = node.values.get(word.setting, (None, line))
+    if isinstance(word.arguments, Pattern):
+        return shown(value)
     words = _canonical_words(word, value, line) if holder is line and word.repeat is not Repeat.MANY else line.words[1:]
     return word.arguments.data([shown(text) for text in words])
 

@@ -9,6 +9,8 @@ DEFINITION = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)=[ \t]*(.*)\Z", re.DOTALL)
 REFERENCE = re.compile(
     r"\$\{([A-Za-z_][A-Za-z0-9_]*)((?:[ \t]+[^ \t{}]+)*)[ \t]*\}|\$([A-Za-z_][A-Za-z0-9_]*)(?=[ \t,)\r]|\Z)"
 )
+NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)")
+"""What may be an integer in C notation: int() takes underscores and the digits of all scripts, too."""
 SEQUENCE = re.compile(r"~(SEQx?|LST)[ \t]*\(")
 MAX_ROUNDS = 64
 """Expansions of one line before it is taken for a definition that refers to itself."""
@@ -94,7 +96,7 @@ class Definitions:
         return None
 
     def _random(self, parameters: list[str]) -> str | None:
-        if len(parameters) > 2 or not all(p.isdecimal() for p in parameters):
+        if len(parameters) > 2 or not all(p.isascii() and p.isdecimal() for p in parameters):
             self._complain("${_RANDOM [MIN [MAX]]} takes at most two numbers")
             return None
         low = int(parameters[0]) if parameters else 0
@@ -127,7 +129,9 @@ class Definitions:
 
 
 def _number(text: str) -> int:
-    """An integer in C notation."""
+    """An integer in C notation. ValueError when it is none."""
+    if NUMBER.fullmatch(text) is None:
+        raise ValueError(text)
     digits = text.lstrip("+-")
     base = 16 if digits[:2].lower() == "0x" else 8 if digits.startswith("0") and len(digits) > 1 else 10
     return int(text, base)

@@ -110,7 +110,7 @@ class _Options:
             value_at += 1
         if value_at >= len(r.words):
             message = f"'{name}' needs a value: {word.arguments.describe()}; the line is ignored"
-            r.error(message, at, exit_code=Exit.MISSING_ARGUMENT)
+            r.error(message, at, exit_code=Exit.ERRORS if name == "track_group" else Exit.MISSING_ARGUMENT)
             self.lost = True
             return value_at
         value = self.value(word, r.words[value_at], value_at)
@@ -233,7 +233,11 @@ def route(r: Reading) -> Any:
         name = r.words[at]
         word = ROUTE_LINE.index.get(name)
         if word is None and "to" not in found:
-            if name in ROUTE_TYPES and "type" not in found:
+            last, behind_to = at + 1 == len(r.words), at > 0 and r.words[at - 1] == "to"
+            if last and _is_type(name) and "type" not in found and not behind_to:
+                code = Exit.MISSING_ARGUMENT
+                options.lose(f"'{name}' at the end is a type of route, and its destination is missing", at, "", code)
+            elif name in ROUTE_TYPES and "type" not in found:
                 found["type"] = (name, at)
                 if at + 1 < len(r.words) and r.words[at + 1] == "to":
                     options.lose(f"'to' cannot follow '{name}'", at + 1)
@@ -243,9 +247,7 @@ def route(r: Reading) -> Any:
             at += 1
         elif word is None:
             # a type (or its number) wants a destination behind it
-            number = c_integer(name or "0")
-            typed = name in ROUTE_TYPES or (number is not None and 0 <= number <= 255)
-            wanting = typed and at + 1 == len(r.words)
+            wanting = _is_type(name) and at + 1 == len(r.words)
             code = Exit.MISSING_ARGUMENT if wanting else Exit.ERRORS
             options.lose(f"unknown word '{name}' for a route", at, closest(name, ROUTE_LINE.index), code)
         elif name == "to":
@@ -272,6 +274,12 @@ def route(r: Reading) -> Any:
     _families(options)
     _untracked_protocol(options)
     return DROP if options.lost else options.result
+
+
+def _is_type(text: str) -> bool:
+    """Whether a word is a type of route, or the number of one (linux/rtnetlink.h: an octet)."""
+    number = c_integer(text or "0")
+    return text in ROUTE_TYPES or (number is not None and 0 <= number <= 255)
 
 
 def _untracked_protocol(options: _Options) -> None:

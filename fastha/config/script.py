@@ -1,5 +1,6 @@
-"""Script words: how a line names a command, and an account to run it under."""
+"""Script strings: commands, with an account to run them under, and patterns."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,6 +8,8 @@ from fastha.config.arguments import DROP, Argument, Drop, Reading
 from fastha.config.lexer import command_words, script_words
 from fastha.config.source import Line
 
+EATEN = re.compile(r"(?<!\\)(?:\\\\)*(\\[dDsSwWbBAZzQ.*+?()|^$\[{])")
+"""A backslash that is meant for the pattern, and that the string takes for its own."""
 SCRIPT_WORDS = 3
 """Of a command with an account: SCRIPT USER GROUP."""
 
@@ -78,6 +81,37 @@ def account(words: list[str]) -> tuple[str, str | None, bool]:
     if group is not None and supplementary:
         group = group[1:] or None
     return user, group, supplementary
+
+
+@dataclass(frozen=True)
+class Pattern(Argument):
+    """PATTERN: one word whose quotes of either kind and whose escapes are read as a script's are."""
+
+    required: str = "error"
+    most: int | None = None
+    free: ClassVar[bool] = True
+
+    def read(self, r: Reading) -> str | Drop:
+        try:
+            words = command_words(r.line.text)[1:]
+        except ValueError as error:
+            r.error(f"the pattern cannot be read: {error}; {r.dropped}")
+            return DROP
+        if not words:
+            self.missing(r)
+            return DROP
+        if len(words) > 1:
+            hint = f'in double quotes they are one: "{" ".join(words)}"'
+            r.error(f"'{r.words[0]}' takes one word, and not '{words[1]}' too; {r.dropped}", 2, suggestion=hint)
+            return DROP
+        eaten = EATEN.search(r.line.text)
+        if eaten is not None:
+            lost = eaten[1]
+            r.note(f"the backslash of '{lost}' does not reach the pattern", suggestion=f"write: \\{lost}")
+        return words[0]
+
+    def describe(self) -> str:
+        return "PATTERN"
 
 
 @dataclass(frozen=True)

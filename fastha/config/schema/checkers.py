@@ -30,7 +30,7 @@ from fastha.config.schema.http import (
 from fastha.config.schema.probing import CONNECTING, HEADER, KEEPALIVE, REQUEST, TALK, TALK_SNI
 from fastha.config.schema.probing import TLS as JUDGED
 from fastha.config.schema.weights import file_check_weight
-from fastha.config.script import Account, Script
+from fastha.config.script import Account, Pattern, Script
 
 PENDING = Status.PENDING
 NO_BFD = "there are no BFD sessions yet"
@@ -232,9 +232,9 @@ URL = (
         for name, arguments, default, effect, example in (
             (
                 "regex",
-                Text("PATTERN", further="error"),
+                Pattern(),
                 "none",
-                "Pattern (PCRE2) that the body must contain.",
+                "Pattern (PCRE2) that the body must contain. A backslash of the pattern is written twice.",
                 'regex "all is well"',
             ),
             ("regex_no_match", Flag(), "off", "The body must not contain it.", "regex_no_match"),

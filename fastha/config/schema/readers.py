@@ -163,9 +163,7 @@ def garp_extra(low: int) -> Callable[[Reading], Any]:
         if at >= len(r.words):
             r.error("a number of seconds is missing", 1)
             return DROP
-        if at + 1 < len(r.words):
-            r.error(f"'{r.words[at + 1]}' is one word too many; the line is ignored", at + 1)
-            return DROP
+        r.wants(at + 1)
         value = seconds.value(r, r.words[at], at)
         return DROP if value is DROP else (everywhere, value)
 

@@ -420,13 +420,11 @@ class _Service:
         if written is None:
             return default
         if written[0] != self.family:
-            # keepalived takes a number for an IPv4 mask, too, and complains of a mask only for IPv6
-            complain = self.ctx.error if self.family == 6 else self.ctx.report.note
-            complain(
-                f"{self.spoken}: persistence_granularity is not for IPv{self.family}; it is ignored",
-                self.node.line_of("persistence_granularity"),
-                1,
-            )
+            # keepalived takes a number without a sign for an IPv4 mask, too
+            line = self.node.line_of("persistence_granularity")
+            number = self.family == 4 and not line.words[1].startswith("+")
+            complain = self.ctx.report.note if number else self.ctx.error
+            complain(f"{self.spoken}: persistence_granularity is not for IPv{self.family}; it is ignored", line, 1)
             return default
         self.timeout = self.timeout or PERSISTENCE
         return written[1]

@@ -18,7 +18,7 @@ from fastha.model.plan import (
     UdpCheck,
 )
 from fastha.model.units import S
-from tests.config_machine import MAIN, Machine
+from tests.config_machine import MAIN, Machine, read
 from tests.unit.config.test_lvs import messages
 
 RS = Connection(address=Address("192.0.2.21"), port=80)
@@ -187,3 +187,30 @@ def test_an_alpha_script_that_cannot_be_run_leaves_a_mark(alpha: str, unproven: 
 def test_an_alpha_script_whose_user_is_unknown_leaves_none() -> None:
     found = server('MISC_CHECK {\nmisc_path "/not/there"\nuser nobody-here\nalpha\n}', good=False).checkers
     assert (found.misc, found.unproven) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("written", "pattern"),
+    [
+        (r"a\ b", "a b"),
+        ("'a \"b\" c'", 'a "b" c'),
+        ('a"b c"d', "ab cd"),
+        (r"\\d+", r"\d+"),
+        (r'"\x41\\."', r"A\."),
+        ('""', ""),
+    ],
+)
+def test_a_pattern_has_the_quotes_and_escapes_of_scripts(written: str, pattern: str) -> None:
+    (check,) = server(f"HTTP_GET {{\nurl {{\npath /\nregex {written}\n}}\n}}").checkers.http
+    assert check.urls[0].regex is not None
+    assert check.urls[0].regex.pattern == pattern
+
+
+def test_a_backslash_that_the_string_takes_is_remarked_on() -> None:
+    text = (
+        "virtual_server 192.0.2.10 80 {\nreal_server 192.0.2.21 80 {\n"
+        "HTTP_GET {\nurl {\npath /\nregex \\d+\n}\n}\n}\n}\n"
+    )
+    assert [(d.message, d.suggestion) for d in read(text).diagnostics if "backslash" in d.message] == [
+        (r"the backslash of '\d' does not reach the pattern", r"write: \\d")
+    ]
