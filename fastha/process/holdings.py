@@ -88,9 +88,13 @@ class Holdings:
         self.addresses.restore(interface)
         self.routes.restore(interface)
 
-    def address_gone(self, interface: str, address: Address) -> bool:
+    def link_renamed(self, interface: str, index: int) -> list[str]:
+        """What was `interface` goes by another name now: nothing of ours stays on it. What was refused, in words."""
+        return [*self.routes.remove_from(interface, index), *self.addresses.remove_from(interface, index)]
+
+    def address_gone(self, interface: str, address: Address, prefixlen: int) -> bool:
         """Whether an address that went was wanted; a static one is due again, and the routes that named it."""
-        if not self.addresses.wanted(interface, address):
+        if not self.addresses.wanted(interface, address, prefixlen):
             return False
         self.addresses.restore(interface)
         self.routes.again(lambda line: line.prefsrc == address)

@@ -127,11 +127,13 @@ class Machine:
     def _for_core(self, changes: Iterable[Change]) -> tuple[list[events.Event], bool]:
         happened: list[events.Event] = []
         moved = False
+        for name, index in self.network.take_renamed():
+            self._complain(self.holdings.link_renamed(name, index))
         for change in changes:
             match change:
-                case events.AddressGone(interface, address):
-                    if self.holdings.address_gone(interface, address):  # else: our own doing, or nothing of ours
-                        happened.append(change)
+                case events.AddressGone(interface, address, prefixlen):
+                    if self.holdings.address_gone(interface, address, prefixlen):
+                        happened.append(change)  # else: our own doing, or nothing of ours
                 case events.LinkChanged(name) if name in self.named:
                     moved = True
                     if change.up:

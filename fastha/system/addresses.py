@@ -51,9 +51,10 @@ class Addresses(Wanted[VirtualAddress, Place, bytes]):
     def close(self) -> None:
         self._socket.close()
 
-    def wanted(self, interface: str, address: Address) -> bool:
-        """Whether this address is to be there now."""
-        return any(self._entries[place].holders for place in self._places.get((interface, address), ()))
+    def wanted(self, interface: str, address: Address, prefixlen: int | None = None) -> bool:
+        """Whether this address is to be there now; without `prefixlen`: with any."""
+        places = self._places.get((interface, address), ())
+        return any(self._entries[place].holders for place in places if prefixlen in {None, place.prefixlen})
 
     def known(self, interface: str, address: Address) -> bool:
         """Whether the Plan has this address, wanted now or not."""
@@ -64,6 +65,11 @@ class Addresses(Wanted[VirtualAddress, Place, bytes]):
         for line in self._lines.get(STATIC, ()):
             if interface is None or line.dev == interface:
                 self._hold(STATIC, line)
+
+    def remove_from(self, interface: str, index: int) -> list[str]:
+        """This interface has lost its name, and with it what the name stands for: remove at once what is on it."""
+        there = [(place, entry) for place, entry in self._entries.items() if place.dev == interface and entry.holders]
+        return send(self._socket, REMOVE, [(place, at(entry.prepared, index)) for place, entry in there])
 
     def _joined(self, key: Place) -> None:
         self._places.setdefault((key.dev, key.address), set()).add(key)

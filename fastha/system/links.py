@@ -96,6 +96,7 @@ class Network:
         self.addresses: dict[int, dict[Key, Present]] = {}
         self.overruns = 0
         """How often the kernel dropped notifications."""
+        self._renamed: list[tuple[str, int]] = []
         self._sources = sources
         self._virtual = virtual
         self._told: dict[_Source, Address | None] = {}
@@ -122,6 +123,11 @@ class Network:
         present = self.addresses.get(self.indexes.get(interface, 0), {}).get((address, prefixlen))
         return None if present is None else present.protocol
 
+    def take_renamed(self) -> list[tuple[str, int]]:
+        """(former name, index) of interfaces that somebody has renamed since this was asked last."""
+        renamed, self._renamed = self._renamed, []
+        return renamed
+
     def watch(self, sources: frozenset[tuple[str, Address]]) -> None:
         """These are the configured sources to be watched from now on; `described` tells about them."""
         self._sources = sources
@@ -140,12 +146,17 @@ class Network:
         interfaces, addresses = self._dump()
         before, had = self.interfaces, self.addresses
         self.interfaces, self.addresses = interfaces, addresses
+        self._renamed += [
+            (one.name, index)
+            for index, one in before.items()
+            if index in interfaces and interfaces[index].name != one.name
+        ]
         self.indexes = {one.name: one.index for one in interfaces.values()}
         changes: list[Change] = []
         changes += [_gone_link(one) for one in before.values() if one.name not in self.indexes]
         changes += [_link(one) for one in interfaces.values() if before.get(one.index) != one]
         changes += [
-            AddressGone(before[index].name, key[0])
+            AddressGone(before[index].name, *key)
             for index, keys in had.items()
             for key in keys
             if index in before and key not in addresses.get(index, {})
@@ -166,7 +177,7 @@ class Network:
             self._drain()
             return [*links.values(), *self.read()]
         lost = [
-            AddressGone(name, key[0]) for (index, key), name in gone.items() if key not in self.addresses.get(index, {})
+            AddressGone(name, *key) for (index, key), name in gone.items() if key not in self.addresses.get(index, {})
         ]
         return [*links.values(), *self._source_changes(), *lost]
 
@@ -211,6 +222,8 @@ class Network:
             self.interfaces.pop(one.index, None)
             self.addresses.pop(one.index, None)
             return
+        if before is not None and before.name != one.name:
+            self._renamed.append((before.name, one.index))
         self.interfaces[one.index] = one
         self.indexes[one.name] = one.index
         if before != one:

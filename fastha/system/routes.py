@@ -83,6 +83,20 @@ class Routes(Wanted[Route, Route, _Request]):
         no interface may have."""
         self.again(lambda line: not line.devices or interface in line.devices)
 
+    def remove_from(self, interface: str, index: int) -> list[str]:
+        """This interface has lost its name: remove at once what goes through it by that name."""
+
+        def index_of(name: str) -> int:
+            return index if name == interface else self._index_of(name)
+
+        there = [line for line, entry in self._entries.items() if entry.holders and interface in line.devices]
+        requests = [
+            (_Name(line), payload)
+            for line in there
+            if (payload := rtnetlink.route(line, index_of, self._table(line))) is not None
+        ]
+        return send(self._socket, REMOVE_ROUTE, requests)
+
     def gone(self, keys: set[rtnetlink.RouteKey]) -> list[tuple[Route, frozenset[int]]]:
         """Wanted routes with one of these keys, each with those who want it; static ones are due again."""
         found = []

@@ -241,7 +241,7 @@ class Core:
     def _address_gone(self, event: events.AddressGone, now: Ns) -> None:
         def has(instance: Instance) -> bool:
             return any(
-                (a.dev, a.address) == (event.interface, event.address) and not a.no_track
+                (a.dev, a.address, a.prefixlen) == (event.interface, event.address, event.prefixlen) and not a.no_track
                 for a in _all_addresses(instance)
             )
 

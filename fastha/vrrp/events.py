@@ -114,6 +114,8 @@ class AddressGone:
 
     interface: str
     address: Address
+    prefixlen: int
+    """The kernel takes the same address with another length for another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,9 @@ def go_on(core: Core, instance: Instance, before: VrrpInstance, now: Ns) -> None
     if instance.state is State.MASTER:
         instance.speak(now)
         instance.addresses(True)
-        had = {(a.dev, a.address) for a in before.addresses + before.excluded_addresses}
-        has = {(a.dev, a.address) for a in instance.plan.addresses + instance.plan.excluded_addresses}
+        # one with other options is put there anew
+        had = {*before.addresses, *before.excluded_addresses}
+        has = {*instance.plan.addresses, *instance.plan.excluded_addresses}
         core.announcer.reloaded(instance, now, added=bool(has - had))
     elif instance.state is State.BACKUP:
         instance.expect_nothing()

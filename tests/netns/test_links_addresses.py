@@ -196,7 +196,7 @@ def test_new_lines_of_a_holder_are_the_difference(world: World) -> None:
     assert not world.has("10.1.0.60/32")
     assert world.has("10.1.0.62/32")
     gone = [c for c in world.network.changes() if isinstance(c, AddressGone)]
-    assert gone == [AddressGone("d0", Address("10.1.0.60"))], "the kept address was never away"
+    assert gone == [AddressGone("d0", Address("10.1.0.60"), 32)], "the kept address was never away"
     world.addresses.assign(0, ())
     world.addresses.commit()
     assert not world.has("10.1.0.61/32")
@@ -233,7 +233,7 @@ def test_somebody_elses_deletion_is_seen_and_our_own_is_not_wanted_back(world: W
     world.addresses.commit()
     world.network.changes()
     world.ip("addr", "del", "10.1.0.60/32", "dev", "d0")
-    assert AddressGone("d0", Address("10.1.0.60")) in until(world.network.changes, "the deletion")
+    assert AddressGone("d0", Address("10.1.0.60"), 32) in until(world.network.changes, "the deletion")
     assert world.addresses.wanted("d0", Address("10.1.0.60"))
     world.addresses.restore("d0")
     world.addresses.commit()
@@ -241,6 +241,40 @@ def test_somebody_elses_deletion_is_seen_and_our_own_is_not_wanted_back(world: W
     world.addresses.want(STATIC, False)
     world.addresses.commit()
     assert not world.addresses.wanted("d0", Address("10.1.0.60"))
+
+
+def test_another_prefix_length_is_another_address(world: World) -> None:
+    world.addresses.assign(0, (line("10.1.0.60", 24),))
+    world.addresses.want(0, True)
+    world.addresses.commit()
+    world.network.changes()
+    world.addresses.assign(0, (line("10.1.0.60", 25),))
+    assert world.addresses.commit() == []
+    gone = [c for c in world.network.changes() if isinstance(c, AddressGone)]
+    assert gone == [AddressGone("d0", Address("10.1.0.60"), 24)]
+    assert world.addresses.wanted("d0", Address("10.1.0.60"))
+    assert not world.addresses.wanted("d0", Address("10.1.0.60"), 24), "it was our own doing"
+
+
+@pytest.mark.parametrize("overrun", [False, True])
+def test_what_is_ours_leaves_an_interface_with_its_name(world: World, overrun: bool) -> None:
+    world.addresses.assign(0, (line("10.1.0.60"),))
+    world.addresses.assign(1, (line("10.1.0.61"),))
+    world.addresses.want(0, True)
+    world.addresses.commit()
+    world.network.changes()
+    world.ip("addr", "add", "10.1.0.61/32", "dev", "d0")
+    world.ip("link", "set", "d0", "down")
+    world.ip("link", "set", "d0", "name", "d9")
+    changes = world.network.read() if overrun else until(world.network.changes, "the new name")
+    assert any(isinstance(c, LinkChanged) and c.name == "d0" and not c.exists for c in changes)
+    [(name, index)] = world.network.take_renamed()
+    assert (name, index) == ("d0", world.network.indexes["d9"])
+    assert world.network.take_renamed() == []
+    assert world.addresses.remove_from(name, index) == []
+    left = world.ip("-o", "addr", "show", "d9")
+    assert "10.1.0.60/32" not in left
+    assert "10.1.0.61/32" in left, "of a backup: not ours"
 
 
 def test_removed_and_added_at_once_was_never_gone(world: World) -> None:

@@ -190,6 +190,70 @@ def test_what_somebody_deletes(node: Node, tmp_path: Path, what: tuple[str, ...]
     assert [line for line in daemon.log if "Entering MASTER" in line].__len__() == (2 if tracked else 1)
 
 
+NO_DEVICE = """
+vrrp_instance VI {
+  interface eth0
+  virtual_router_id 51
+  version 3
+  advert_int 0.1
+  garp_master_delay 0
+  virtual_ipaddress { 10.77.0.100/32 }
+  virtual_routes {
+    198.51.100.0/24 via 10.77.0.9
+    192.0.5.0/24 via 10.77.0.9 table 77
+    192.0.6.0/24 via 10.77.0.9 metric 5
+    blackhole 192.0.9.0/24
+    unreachable 2001:db8:c::/48
+  }
+}
+"""
+
+
+def test_a_route_without_an_interface_is_missed_too(node: Node, tmp_path: Path) -> None:
+    daemon = started(node, NO_DEVICE, tmp_path)
+    gone: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("198.51.100.0/24", ("route", "del", "198.51.100.0/24")),
+        ("192.0.5.0/24", ("route", "del", "192.0.5.0/24", "table", "77")),
+        ("192.0.6.0/24", ("route", "del", "192.0.6.0/24", "metric", "5")),
+        ("192.0.9.0/24", ("route", "del", "blackhole", "192.0.9.0/24")),
+        ("2001:db8:c::/48", ("-6", "route", "del", "unreachable", "2001:db8:c::/48")),
+    )
+    for times, (destination, words) in enumerate(gone, 2):
+        node.ip(*words)
+        until(
+            lambda times=times: len([line for line in daemon.log if "Entering MASTER" in line]) == times,
+            f"MASTER again without {destination}",
+        )
+        until(lambda destination=destination: has(node, destination), f"{destination} again")
+
+
+RENAMED = """
+vrrp_instance VI {
+  interface eth0
+  virtual_router_id 51
+  version 3
+  advert_int 0.1
+  garp_master_delay 0
+  virtual_ipaddress { 10.77.0.101/32 dev eth1 }
+  virtual_routes { 198.51.100.0/24 dev eth1 }
+}
+"""
+
+
+def test_an_interface_that_is_renamed_keeps_nothing_of_ours(node: Node, tmp_path: Path) -> None:
+    daemon = started(node, RENAMED, tmp_path)
+    try:
+        node.ip("link", "set", "eth1", "name", "other")
+    except RuntimeError:
+        pytest.skip("this kernel renames no interface that is up")
+    until(lambda: daemon.state() == "FAULT", "FAULT")
+    assert not has(node, "198.51.100.0/24")
+    assert "10.77.0.101" not in node.ip("-o", "addr", "show", "dev", "other")
+    node.ip("link", "set", "other", "name", "eth1")
+    until(lambda: daemon.state() == "MASTER" and has(node, "198.51.100.0/24"), "MASTER, with its route")
+    assert "10.77.0.101" in node.ip("-o", "addr", "show", "dev", "eth1")
+
+
 def test_static_ones_are_put_back(node: Node, tmp_path: Path) -> None:
     daemon = started(node, BRIEF, tmp_path)
     node.ip("route", "del", "198.51.130.0/24")

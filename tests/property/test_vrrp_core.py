@@ -213,7 +213,7 @@ def test_whatever_happens_it_stays_whole(sequence: list[tuple[object, ...]], gro
             case "after", [int(duration)]:
                 bench.after(duration)
             case "gone", [int(index)]:
-                bench.say(events.AddressGone("eth0", Address(f"10.0.0.{100 + index}")))
+                bench.say(events.AddressGone("eth0", Address(f"10.0.0.{100 + index}"), 24))
             case "lease", [int(index)]:
                 bench.say(events.LeaseLost(index, bench[index].generation, bench.now))
             case "reload", [int(priority)]:

@@ -325,7 +325,7 @@ class Story:
         if node.present:
             interface, address = self.random.choice(sorted(node.present))
             node.present.discard((interface, address))
-            node.tell(events.AddressGone(interface, address))
+            node.tell(events.AddressGone(interface, address, prefixlen=32))
 
     def netlink(self, node: Node) -> None:
         node.netlink_errors = self.random.choice((0.0, 0.5))

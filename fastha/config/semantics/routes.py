@@ -138,7 +138,7 @@ class Lines:
             pref=_preference(options),
             ttl_propagate=options["ttl-propagate"][0] == "enabled" if "ttl-propagate" in options else None,
             mode=mode,
-            tracked=tracked and "dev" in options,
+            tracked=tracked,
         )
 
     def _hops(self, item: OptionLine) -> tuple[Nexthop, ...]:

@@ -117,7 +117,7 @@ def test_one_owner_alone_does_not_start_the_group_as_master() -> None:
 
 
 def test_a_lost_address_steps_all_back_without_a_word_of_the_group() -> None:
-    bench = pair().master().say(events.AddressGone("eth0", VIP))
+    bench = pair().master().say(events.AddressGone("eth0", VIP, 24))
     assert states(bench) == ["BACKUP", "BACKUP"]
     assert [m.priority for m in bench.sent()] == [0, 0]
     assert bench.told() == [("A", "BACKUP"), ("B", "BACKUP")]
@@ -132,7 +132,7 @@ def test_a_lower_priority_heard_by_one_is_answered_with_announcements_by_all() -
 
 
 def test_a_member_whose_group_is_there_already_is_not_told_again() -> None:
-    bench = pair().master().say(events.AddressGone("eth0", VIP)).link("eth0", up=False)
+    bench = pair().master().say(events.AddressGone("eth0", VIP, 24)).link("eth0", up=False)
     told = bench.told()
     assert told == [("A", "FAULT"), ("B", "FAULT"), ("G", "FAULT")]
     bench[0].group.state = bench[0].state.__class__("BACKUP")

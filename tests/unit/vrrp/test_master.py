@@ -169,7 +169,7 @@ def test_after_fault_even_an_owner_waits_a_whole_master_down_time() -> None:
 
 class TestAddressGone:
     def test_steps_back_for_the_skew_only(self) -> None:
-        bench = Bench().master().say(events.AddressGone("eth0", VIP))
+        bench = Bench().master().say(events.AddressGone("eth0", VIP, 24))
         assert bench.state == "BACKUP"
         assert [m.priority for m in bench.sent()] == [0]
         assert bench.order().deadline == bench.now + bench[0].skew_time
@@ -178,11 +178,12 @@ class TestAddressGone:
     def test_of_an_untracked_or_unknown_address_is_nothing(self) -> None:
         spare = VirtualAddress(address=Address("10.0.0.101"), prefixlen=24, dev="eth0", no_track=True)
         bench = Bench(instance(excluded_addresses=(spare,))).master()
-        for interface, address in (("eth0", spare.address), ("eth1", VIP), ("eth0", Address("10.0.0.77"))):
-            assert bench.say(events.AddressGone(interface, address)).said == []
+        other = Address("10.0.0.77")
+        for place in (("eth0", spare.address, 24), ("eth1", VIP, 24), ("eth0", VIP, 25), ("eth0", other, 24)):
+            assert bench.say(events.AddressGone(*place)).said == []
 
     def test_of_a_backup_is_nothing(self) -> None:
-        assert Bench().start().say(events.AddressGone("eth0", VIP)).said == []
+        assert Bench().start().say(events.AddressGone("eth0", VIP, 24)).said == []
 
 
 def test_another_source_address_is_in_the_next_advert() -> None:

@@ -64,6 +64,14 @@ def test_an_added_address_is_announced_with_the_delayed_burst() -> None:
     assert len(bench.after(1).asked(actions.Announce)) == 1
 
 
+@pytest.mark.parametrize("words", [{"prefixlen": 25}, {"label": "eth0:v"}, {"scope": 253}])
+def test_an_address_with_other_options_is_put_there_anew_and_announced(words: dict[str, object]) -> None:
+    before = Bench(instance(excluded_addresses=(SPARE,))).master().after(10 * S)
+    bench = reload(before, instance(excluded_addresses=(replace(SPARE, **words),)))  # type: ignore[arg-type]
+    assert bench.state == "MASTER"
+    assert len(bench.asked(actions.Announce)) == 1
+
+
 def test_a_refresh_announces_without_the_delayed_burst() -> None:
     bench = reload(Bench().master().after(10 * S), instance(garp_master_refresh=60 * S))
     assert len(bench.asked(actions.Announce)) == 1
