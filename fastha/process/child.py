@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -384,6 +385,18 @@ def _ignore(_number: int, _frame: object) -> None:
     """The supervisor decides what these mean."""
 
 
+def _tell_where_it_hung() -> None:
+    """The watchdog's SIGABRT prints what every thread was at.
+
+    faulthandler gives the thread that enables it a small stack of its own for signals, on which all of Python's signals
+    then run. Five at once, with the registers of a large processor saved for each, write past its end into the heap. So
+    another thread does it, and ours goes on with the stack it has.
+    """
+    thread = threading.Thread(target=faulthandler.enable)
+    thread.start()
+    thread.join()
+
+
 def run_child(name: str, plan_kind: type[P], make: Callable[[Child[P]], Work[P]]) -> int:
     """Be the child `name`: parse the command line, live, and return the exit code."""
     parser = argparse.ArgumentParser(prog=f"fastha.process.{name}", description=f"fastha's {name} process")
@@ -394,7 +407,7 @@ def run_child(name: str, plan_kind: type[P], make: Callable[[Child[P]], Work[P]]
     parser.add_argument("--ident", default=f"fastha_{name}", help="who we are in the log (default %(default)s)")
     parser.add_argument("--comm", default=f"fastha_{name}", help="who we are in ps (default %(default)s)")
     options = parser.parse_args()
-    faulthandler.enable()  # the watchdog's SIGABRT tells where we hung
+    _tell_where_it_hung()
     set_comm(options.comm)
     control = socket.socket(fileno=options.control)
     control.set_inheritable(False)
