@@ -7,11 +7,14 @@ import sys
 from argparse import Namespace
 from contextlib import ExitStack
 from importlib import import_module
-from typing import TextIO
+from typing import Final, TextIO
 
 from fastha.cli.reading import Reading
 from fastha.config.diagnostics import Diagnostic, Severity, exit_code
 from fastha.model.plan import Plan, PlaneChoice
+
+MAX_TOLD: Final = 1000
+"""Findings that are told for people; nobody reads more."""
 
 
 def config_test(options: Namespace) -> int:
@@ -36,8 +39,10 @@ def config_test(options: Namespace) -> int:
             render_json = import_module("fastha.config.findings").render_json
             print(render_json(config, code, findings).decode(), file=sys.stdout if report_to == "-" else out)
             return code
-        for finding in findings:
+        for finding in findings[:MAX_TOLD]:
             print(finding.text(), file=out)
+        if len(findings) > MAX_TOLD:
+            print(f"{len(findings) - MAX_TOLD} more findings are not shown; --format json has all", file=out)
         errors = sum(each.severity is Severity.ERROR for each in findings)
         if errors:
             print(f"{config}: {errors} error{'s' if errors > 1 else ''}", file=out)

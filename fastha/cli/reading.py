@@ -1,7 +1,9 @@
 """Reading the configuration from the network namespace it is for."""
 
 import gc
+from dataclasses import replace
 
+from fastha.config.diagnostics import Diagnostic, Exit, Severity
 from fastha.config.load import Loaded, load
 from fastha.system import netns
 from fastha.system.host import SystemHost
@@ -44,22 +46,28 @@ class Reading:
 
     def _first(self) -> Loaded:
         if self._namespace is not None:
-            self._enter(self._namespace)
-            return self._load()
-        loaded = self._load()
-        if loaded.net_namespace is not None and self._enter(loaded.net_namespace):
+            outside = self._enter(self._namespace)
             loaded = self._load()
-        return loaded
+        else:
+            loaded = self._load()
+            if loaded.net_namespace is None:
+                return loaded
+            outside = self._enter(loaded.net_namespace)
+            if outside is None:
+                return self._load()
+        return replace(loaded, diagnostics=[*loaded.diagnostics, *outside]) if outside else loaded
 
-    def _enter(self, name: str) -> bool:
-        """True when we are in it. A test judges the file also where there is no such namespace."""
+    def _enter(self, name: str) -> list[Diagnostic] | None:
+        """None when we are in it. A test judges the file also where that cannot be: what the reading does not say."""
+        if self._only_test and not netns.exists(name):
+            return []
         try:
             netns.enter(name)
-        except FileNotFoundError:
+        except OSError as error:
             if not self._only_test:
                 raise
-            return False
-        return True
+            return [_outside(name, error)]
+        return None
 
     def _load(self) -> Loaded:
         return load(
@@ -69,3 +77,11 @@ class Reading:
             namespace=self._namespace,
             log_detail=self._log_detail,
         )
+
+
+def _outside(name: str, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.NOTE,
+        message=f"the network namespace '{name}' cannot be entered: {error.strerror}; interfaces are judged outside",
+        exit_code=Exit.GOOD,
+    )

@@ -30,6 +30,10 @@ class Exit(IntEnum):
     """Scripts would run without script security, or an include check failed."""
 
 
+MAX_SHOWN: Final = 160
+"""Characters of a source line that are shown with a finding."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """One finding. `line` and `column` count from 1; 0 when the finding belongs to no line."""
@@ -63,14 +67,24 @@ class Diagnostic:
         head = f"{self.where}: " if self.where else ""
         lines = [f"{head}{self.severity}: {self.message}"]
         if self.source:
-            shown = self.source.replace("\t", " ")
-            lines.append(f"    {shown}")
-            lines.append("    " + " " * (self.column - 1) + "^" + "~" * (max(self.width, 1) - 1))
+            lines += self._excerpt()
         if self.included_from:
             lines.append(f"    included from {self.included_from}")
         if self.suggestion:
             lines.append(f"    {self.suggestion}")
         return "\n".join(lines)
+
+    def _excerpt(self) -> list[str]:
+        """The source line and the caret below it; of a long line only what is around the column."""
+        shown, at = self.source.replace("\t", " "), self.column - 1
+        width = max(self.width, 1)
+        if len(shown) > MAX_SHOWN:
+            begin = max(0, min(at - MAX_SHOWN // 4, len(shown) - MAX_SHOWN))
+            cut = begin + MAX_SHOWN
+            head, tail = "..." if begin else "", "..." if cut < len(shown) else ""
+            width = max(1, min(width, cut - at))
+            shown, at = head + shown[begin:cut] + tail, at - begin + len(head)
+        return [f"    {shown}", "    " + " " * at + "^" + "~" * (width - 1)]
 
     def log_line(self) -> str:
         """For a log, which has a level of its own: where and what, in one line."""

@@ -45,13 +45,14 @@ class Host(Protocol):
     """The machine, read only. Methods that return None say so: there is no such thing."""
 
     def read_file(self, path: str) -> bytes:
-        """The whole file; OSError when it cannot be read."""
+        """The whole file; OSError when it cannot be read, or is longer than a configuration can be."""
 
     def read_head(self, path: str, size: int) -> bytes:
         """At most `size` bytes of its beginning; OSError when it cannot be read."""
 
     def glob(self, pattern: str) -> list[str]:
-        """Paths that match `pattern` (shell wildcards and {a,b}), in order; a pattern without wildcards is itself."""
+        """Paths that match `pattern` (shell wildcards and {a,b}), in order; a pattern without wildcards is itself.
+        OSError when very many files would have to be looked at."""
 
     def stat(self, path: str) -> FileInfo | None:
         """Following symbolic links."""

@@ -113,7 +113,7 @@ def _judge_namespace(ctx: Context, asked: str | None) -> None:
         return
     ctx.report.only_notes()
     ctx.report.note(
-        f"there is no network namespace '{name}' here: keepalived reads nothing then, and its test ends with 0; "
+        f"there is no network namespace '{name:.100}' here: keepalived reads nothing then, and its test ends with 0; "
         "what else is said is what it would find",
         None if asked else ctx.root.line_of("net_namespace"),
         1,

@@ -234,7 +234,11 @@ class Preprocessor:
             return
         checks = self._checks | INCLUDES[keyword]
         full = pattern if pattern.startswith("/") or file.directory == "." else f"{file.directory}/{pattern}"
-        paths = self._host.glob(full)
+        try:
+            paths = self._host.glob(full)
+        except OSError as error:
+            self._report.error(f"'{pattern}' is ignored: {error.strerror}", at, 1)
+            return
         wild = any(mark in pattern for mark in "*?[")
         if not paths:
             message = f"no file matches '{pattern}'"

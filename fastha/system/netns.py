@@ -12,7 +12,11 @@ _DIR: Final = "/run/netns"
 
 def exists(name: str) -> bool:
     """Whether `ip netns` knows a network namespace of that name."""
-    return "\0" not in name and os.path.exists(os.path.join(_DIR, name))
+    try:
+        # all namespaces are files of one filesystem
+        return os.stat(os.path.join(_DIR, name)).st_dev == os.stat("/proc/self/ns/net").st_dev
+    except (OSError, ValueError):
+        return False
 
 
 def enter(name: str) -> None:

@@ -90,3 +90,32 @@ def test_the_plane_is_judged_only_when_asked_for(config: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == ""
     assert main(["-t", "-c", str(config), "--lvs-plane", "nftables"]) == 5
     assert "error: lvs_plane nftables: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ['""', ".", "../../etc/passwd", "n" * 300])
+def test_a_namespace_of_an_impossible_name_is_a_finding(
+    name: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(f"net_namespace {name}\n{BAD}")
+    assert main(["-t", "-f", str(config)]) == 0
+    said = capsys.readouterr().err
+    assert f"{config}:1:15: note: there is no network namespace '" in said
+    assert f"{config}:8:3: note: unknown keyword 'prioritty'" in said
+
+
+def test_of_very_many_findings_the_first_thousand_are_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(BAD + "prioritty 100\n" * 1500)
+    assert main(["-t", "-f", str(config)]) == 5
+    told = capsys.readouterr().err.splitlines()
+    assert main(["-t", "-f", str(config), "--format", "json"]) == 5
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert len(found) > 1500
+    assert sum(line.startswith(f"{config}:") for line in told[:-1]) == 1000
+    assert told[-2].startswith(f"{len(found) - 1000} more findings are not shown")
+    assert told[-1].endswith("errors")
+
+
+def test_a_long_line_is_shown_around_its_column(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(BAD.replace("prioritty 100", f"{'# '.rjust(9)}\n  virtual_router_id 7 {'x' * 400} {'y' * 400}"))
+    main(["-t", "-f", str(config)])
+    assert max(len(line) for line in capsys.readouterr().err.splitlines() if line.startswith("    ")) <= 4 + 166

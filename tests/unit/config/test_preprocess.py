@@ -204,3 +204,12 @@ def test_bytes_that_are_no_utf8_stay_what_they_are() -> None:
     assert loaded.exit_code == 0
     assert loaded.plan is not None
     assert loaded.plan.supervisor.router_id.encode("utf-8", "surrogateescape") == b"\xb0\xa1"
+
+
+def test_a_search_for_files_that_would_not_end_is_an_error() -> None:
+    class Endless(Machine):
+        def glob(self, pattern: str) -> list[str]:
+            raise OSError(7, "more than 10 files would have to be looked at", pattern)
+
+    loaded = read("include /*/*/nothing\npriority 1\n", Endless())
+    assert errors(loaded)[0] == "1:9 '/*/*/nothing' is ignored: more than 10 files would have to be looked at"

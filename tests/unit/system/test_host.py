@@ -1,11 +1,13 @@
 """The machine as the configuration sees it: answers about this very machine, and about what is not there."""
 
 import os
+from glob import glob
 from pathlib import Path
 
 import pytest
 
 from fastha.config.host import Host
+from fastha.system import host as machine
 from fastha.system.host import SystemHost, braces
 
 
@@ -75,3 +77,23 @@ def test_interfaces_users_and_names(host: Host, monkeypatch: pytest.MonkeyPatch)
 )
 def test_braces(pattern: str, alternatives: list[str]) -> None:
     assert sorted(set(braces(pattern))) == sorted(set(alternatives))
+
+
+def test_wildcards_find_what_the_library_finds(host: Host) -> None:
+    here = str(Path(__file__).parents[2])
+    for pattern in ("/*/*.py", "/unit/*/test_h*", "/.*", "/*/", "/unit/[a-k]*/*.py", "/unit/none/*", "/*/test_none.py"):
+        assert host.glob(here + pattern) == sorted(glob(here + pattern))
+
+
+def test_a_search_and_a_file_without_end_are_errors(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "MAX_LOOKED_AT", 10)
+    monkeypatch.setattr(machine, "MAX_FILE", 10)
+    for number in range(11):
+        (tmp_path / f"{number}.conf").write_bytes(b"abc" * number)
+    with pytest.raises(OSError, match="more than 10 files"):
+        host.glob(str(tmp_path / "*.conf"))
+    assert len(host.read_file(str(tmp_path / "3.conf"))) == 9
+    with pytest.raises(OSError, match="File too large"):
+        host.read_file(str(tmp_path / "4.conf"))
