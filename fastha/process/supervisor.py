@@ -497,7 +497,7 @@ class Supervisor:
             part = parts.get(name)
             if part is None:
                 if child.state not in ("not needed", "stopped"):
-                    leaving.append(child.stop(True, self._plan.supervisor.child_wait_time / S))
+                    leaving.append(self._let_go(child))
             elif child.state in {"waiting", "releasing"}:
                 child.plan = part
             elif not child.alive:
@@ -519,6 +519,14 @@ class Supervisor:
             if not answer.done() or answer.result()
         ]
         return "; ".join(problems)
+
+    async def _let_go(self, child: ChildProcess) -> None:
+        """A child that a reload needs no more. Virtual routers that left the file are told of as they would be beside
+        others that stay: deleted, since stopped means that the daemon ends."""
+        patience = self._plan.supervisor.child_wait_time / S
+        if child.name == "vrrp" and child.state == "running":
+            await asyncio.wait({child.reload(codec.encode(self._plan.vrrp, sparse=True))}, timeout=patience)
+        await child.stop(True, patience)
 
     def _adopt(self, plan: Plan, read: configure.Read) -> None:
         self._plan = plan

@@ -52,7 +52,7 @@ class Core:
         self.instances: dict[int, Instance] = {}
         """By index."""
         self.groups: list[Group] = []
-        self.watchers: dict[tuple[str, str], list[Instance]] = {}
+        self.watchers: dict[tuple[str, str], dict[Instance, None]] = {}
         """(interface, script, file or process; its name) -> the instances that look at it."""
         self.started_at: Ns | None = None
         self.stopped = False
@@ -122,11 +122,11 @@ class Core:
         begun = len(self.world.out)
         for group in self.groups:
             group.start(now, event.resume)
-        self._order_first_words(begun)
+        self.order_first_words(begun)
 
-    def _order_first_words(self, begun: int) -> None:
-        """At the start keepalived tells of faults first, then of groups, then of the others, each in the order of the
-        file; later of members first."""
+    def order_first_words(self, begun: int) -> None:
+        """At the start and after a reload keepalived tells of faults first, then of groups, then of the others, each in
+        the order of the file; later of members first. `begun`: how many actions there were before."""
         out = self.world.out
         place_of = {i.name: place for place, i in enumerate(self.instances.values())}
         places = [at for at in range(begun, len(out)) if isinstance(out[at], Tell)]
@@ -289,7 +289,7 @@ class Core:
     # --------------------------------------------------------------------------------------- what follows
 
     def _watching(self, kind: str, name: str) -> list[Instance]:
-        return self.watchers.get((kind, name), [])
+        return list(self.watchers.get((kind, name), ()))
 
     def reassess(self, kind: str, name: str, now: Ns) -> None:
         """A tracked thing is otherwise than it was: priorities of those that look at it move, their groups settle."""
@@ -301,7 +301,7 @@ class Core:
                 instance.move(before, down, now)
         if self.started:
             for group in dict.fromkeys(i.group for i in watching):
-                group.settle(now)
+                group.settle(now, watching)
 
     # ---------------------------------------------------------------------------------------- what it is
 

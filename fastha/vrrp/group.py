@@ -15,7 +15,7 @@ from fastha.vrrp.priority import OWNER
 from fastha.vrrp.timers import minimum_skew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from fastha.model.plan import SyncGroup
     from fastha.model.units import Ns
@@ -40,6 +40,8 @@ class Group:
         self.members = members
         self.state: State | None = None
         """The state all members are in, once they have one together; None for an instance on its own."""
+        self.known: State | None = None
+        """The state the world takes it to be in: a reload judges `state` anew, and this says what is news."""
         self._world = world
         for member in members:
             member.group = self
@@ -63,17 +65,21 @@ class Group:
         else:
             self._move(State.BACKUP, [(m, *BEGIN[m.state]) for m in self.members], now)
 
-    def settle(self, now: Ns) -> None:
-        """After trackers or interfaces changed: to FAULT, out of it, or on from INIT."""
+    def settle(self, now: Ns, watching: Sequence[Instance] = ()) -> None:
+        """After trackers or interfaces changed: to FAULT, out of it, or on from INIT. `watching` saw the change, in
+        that order: the first that has a reason pulls the others into FAULT, the last pulls them out, as in keepalived.
+        """
         if any(m.state is State.INIT for m in self.members):
             self.start(now)
             return
         reasons = {m: m.faults() for m in self.members}
         pending = [name for m in self.members for name in m.assessment.pending]
         if any(reasons.values()):
-            self._fault(reasons, now)
+            self._fault({m: reasons[m] for m in dict.fromkeys((*watching, *self.members)) if m in reasons}, now)
         elif not pending:
-            self._move(State.BACKUP, [(m, *BEGIN[State.FAULT]) for m in self.members], now)
+            last = next((m for m in reversed(watching) if m in reasons), self.members[0])
+            clear = BEGIN[State.FAULT]
+            self._move(State.BACKUP, [(last, *clear), *((m, *clear) for m in self.members if m is not last)], now)
         elif any(m.state is State.FAULT for m in self.members):
             # a reload put a running member beside one that has to wait for a result
             self._move(State.FAULT, [(m, Input.PULLED_FAULT, waiting_for(pending)) for m in self.members], now)
@@ -105,12 +111,14 @@ class Group:
 
     def after_reload(self, now: Ns) -> None:
         """Members that came together by a reload agree: masters whose group is not all master step back, to return soon
-        if nobody else speaks."""
+        if nobody else speaks. Whoever moves is told of, even into the state that the group was in; a group that goes on
+        as MASTER is no news under whatever name."""
+        self.state = None
         masters = [m for m in self.members if m.state is State.MASTER]
         self.settle(now)
         states = {m.state for m in self.members}
         if len(states) == 1 and State.INIT not in states:
-            self._enter(states.pop())
+            self._enter(state := states.pop(), told=state is not State.MASTER)
         elif State.MASTER in states:
             self._move(State.BACKUP, [(m, Input.PULLED_BACKUP, NOT_ALL_MASTER) for m in masters], now)
         for member in masters:
@@ -127,18 +135,17 @@ class Group:
                 member.take(Input.HOLD, now, reason)
 
     def _fault(self, reasons: dict[Instance, tuple[str, ...]], now: Ns) -> None:
-        """Those with reasons of their own first."""
-        moves: list[Move] = []
+        """The first that has a reason goes, and pulls the others, whatever reasons they have."""
         first = next(m for m, own in reasons.items() if own)
-        for member in sorted(self.members, key=lambda m: not reasons[m]):
-            own = ", ".join(reasons[member])
-            reason = own or f"sync group: {first.name} has {', '.join(reasons[first])}"
+        moves: list[Move] = []
+        for member in (first, *(m for m in self.members if m is not first)):
+            reason = ", ".join(reasons[member]) or f"sync group: {first.name} has {', '.join(reasons[first])}"
             if member.state is State.FAULT:
                 member.reason = reason
             elif member.state is State.INIT:
                 moves.append((member, Input.START_FAULT, reason))
             else:
-                moves.append((member, Input.FAULT if own else Input.PULLED_FAULT, reason))
+                moves.append((member, Input.FAULT if member is first else Input.PULLED_FAULT, reason))
         self._move(State.FAULT, moves, now)
 
     def _pull(self, cause: Instance, what: Input, did: str) -> list[Move]:
@@ -159,8 +166,9 @@ class Group:
         if self.plan is None or self.state is state:
             return
         self.state = state
-        if told:
+        if told and self.known is not state:
             self._world.out.append(Tell("GROUP", self.plan.name, state.value, 0))
+        self.known = state
 
 
 def waiting_for(pending: list[str]) -> str:

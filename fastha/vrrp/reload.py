@@ -9,7 +9,7 @@ from fastha.vrrp.actions import Rebuild, Tell
 from fastha.vrrp.fsm import Input, State
 from fastha.vrrp.group import Group
 from fastha.vrrp.instance import Instance
-from fastha.vrrp.priority import OWNER, tracks_of
+from fastha.vrrp.priority import OWNER, Tracks, tracks_of
 
 if TYPE_CHECKING:
     from fastha.model.plan import VrrpInstance, VrrpPlan
@@ -77,7 +77,7 @@ def regroup(core: Core) -> None:
             continue
         group = Group(plan, members, core.world)
         if (state := states.get(plan.name)) in {m.state for m in members}:
-            group.state = state
+            group.state = group.known = state
         groups.append(group)
         has_owner = any(m.plan.priority == OWNER for m in members)
         for member in members:
@@ -87,23 +87,34 @@ def regroup(core: Core) -> None:
             instance.tracks = tracks_of(instance.plan, None)
             groups.append(Group(None, [instance], core.world))
     core.groups = groups
-    core.watchers = {}
     for instance in core.instances.values():
         instance.assess()
-        for key in watched(instance):
-            core.watchers.setdefault(key, []).append(instance)
+    core.watchers = watchers(list(core.instances.values()))
 
 
-def watched(instance: Instance) -> set[tuple[str, str]]:
-    """(kind, name) of what an instance looks at, its own interface always."""
-    tracks = instance.tracks
+def watchers(instances: list[Instance]) -> dict[tuple[str, str], dict[Instance, None]]:
+    """(kind, name) of a tracked thing -> those that look at it, in keepalived's order: first those that name it
+    themselves, then those whose group does."""
+    found: dict[tuple[str, str], dict[Instance, None]] = {}
+    for themselves in (True, False):
+        for instance in instances:
+            keys = watched(instance.plan, instance.tracks)
+            if themselves:
+                keys &= watched(instance.plan, tracks_of(instance.plan, None))
+            for key in keys:
+                found.setdefault(key, {})[instance] = None
+    return found
+
+
+def watched(plan: VrrpInstance, tracks: Tracks) -> set[tuple[str, str]]:
+    """(kind, name) of what an instance with these trackers looks at, its own interface always."""
     kinds = (
         ("interface", tracks.interfaces),
         ("script", tracks.scripts),
         ("file", tracks.files),
         ("process", tracks.processes),
     )
-    own = {("interface", name) for name in (instance.plan.interface, instance.plan.base) if name}
+    own = {("interface", name) for name in (plan.interface, plan.base) if name}
     return own | {(kind, t.name) for kind, named in kinds for t in named}
 
 
@@ -115,6 +126,8 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
     going_on = {i.index for i in matched.values()}
     removed = [i for i in core.instances.values() if i.index not in going_on]
     for instance in removed:
+        if instance.state is State.MASTER:  # keepalived's masters speak once more before they reload
+            instance.send()
         instance.take(Input.DELETE, now, "no longer configured")
         del core.instances[instance.index]
     core.plan = plan
@@ -137,11 +150,13 @@ def reload(core: Core, plan: VrrpPlan, now: Ns) -> None:
         instance.tell_surplus()
     if core.world.delayed_until is not None and core.started_at is not None:
         core.delay_until(max(now, core.started_at + plan.startup_delay))
+    begun = len(core.world.out)
     for group in core.groups:
         if any(m.state is not State.INIT for m in group.members):
             group.after_reload(now)
         else:
             group.start(now)
+    core.order_first_words(begun)
     for instance, before, state in kept:
         if instance.state is state:
             go_on(core, instance, before, now)

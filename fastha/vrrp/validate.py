@@ -135,8 +135,6 @@ def validate(advert: AdvertReceived, view: View) -> Verdict:
         return _ko("invalid_type_rcvd", "type", f"Invalid packet type from {sender}. {header.type} and expect 1")
     if not advert.length_ok:
         return _ko("packet_len_err", "total", f"the IP total length from {sender} is not what was received")
-    if plan.version == 3 and not header.interval:
-        return _ko("advert_interval_err", "zero interval", f"advert from {sender} with an interval of 0")
     old = not _checksum_ok(advert, payload, plan)
     if old and not _old_checksum(advert, payload, plan):
         return _ko("checksum_err", "checksum", f"Invalid VRRPv{plan.version} checksum from {sender}")

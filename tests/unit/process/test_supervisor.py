@@ -257,6 +257,17 @@ def test_reload_by_difference(daemon):
     poll(lambda: daemon.text().count("reload complete") == 2, "reload complete")
 
 
+def test_a_vrrp_process_that_is_needed_no_more_tells_of_what_left_the_file_before_it_stops(daemon):
+    daemon.up()
+    daemon.write(Plan(supervisor=PLAN.supervisor, checker=PLAN.checker, runner=PLAN.runner))
+    assert daemon.ask(op="reload") == {"ok": True, "note": ""}
+    assert daemon.events("vrrp")[-2:] == ["reload", "stop release=True"]
+    assert any("RELOADED" in line for line in daemon.events("runner"))
+    daemon.write(PLAN)
+    assert daemon.ask(op="reload") == {"ok": True, "note": ""}
+    assert daemon.events("vrrp").count("born") == 2
+
+
 def test_what_is_told_to_a_runner_that_is_not_needed_does_not_wait_for_one(daemon):
     def plan(priority: int, runner: RunnerPlan) -> Plan:
         instance = VrrpInstance(name="VI_1", interface="lo", virtual_router_id=1, priority=priority)

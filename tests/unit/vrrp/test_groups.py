@@ -80,7 +80,25 @@ def test_fault_ends_when_no_member_has_one_left() -> None:
     assert states(bench) == ["FAULT", "FAULT"]
     bench.link("eth1")
     assert states(bench) == ["BACKUP", "BACKUP"]
-    assert bench.told() == [("A", "BACKUP"), ("B", "BACKUP"), ("G", "BACKUP")]
+    assert bench.told() == [("B", "BACKUP"), ("A", "BACKUP"), ("G", "BACKUP")]
+
+
+def test_of_a_tracker_that_all_have_the_first_faults_all_and_the_last_clears_all() -> None:
+    """Those that name it themselves come first; who is pulled says priority 0 once, whatever reasons it has."""
+    group = SyncGroup(
+        name="G", members=("A", "B"), track_files=(Track(name="f"),), track_interfaces=(Track(name="eth1"),)
+    )
+    bench = pair(group).say(events.FileValue("f", 0)).master().say(events.FileValue("f", 1))
+    assert [a.instance for a in bench.asked(actions.Send)] == [0, 0, 1]
+    assert bench.told() == [("A", "FAULT"), ("B", "FAULT"), ("G", "FAULT")]
+    assert [i.reason for i in bench.core.instances.values()] == ["file f has 1", "file f has 1"]
+    assert bench.say(events.FileValue("f", 0)).told() == [("B", "BACKUP"), ("A", "BACKUP"), ("G", "BACKUP")]
+    bench.now += 40 * S
+    assert states(bench.down(0).down(1)) == ["MASTER", "MASTER"]
+    bench.link("eth1", up=False)
+    assert [a.instance for a in bench.asked(actions.Send)] == [1, 1, 0]
+    assert bench.told() == [("B", "FAULT"), ("A", "FAULT"), ("G", "FAULT")]
+    assert bench.link("eth1").told() == [("A", "BACKUP"), ("B", "BACKUP"), ("G", "BACKUP")]
 
 
 def test_all_are_held_while_one_waits_for_a_script() -> None:

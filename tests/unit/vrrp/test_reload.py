@@ -112,8 +112,8 @@ def test_statistics_are_kept() -> None:
 def test_removed_gives_up_and_is_told_as_fault() -> None:
     bench = Bench(instance(), instance("B", virtual_router_id=52)).master()
     reload(bench, instance("B", virtual_router_id=52))
-    kinds = [type(a) for a in bench.said[:4]]
-    assert kinds == [actions.Give, actions.Send, actions.WantAddresses, actions.Tell]
+    kinds = [type(a) for a in bench.said[:5]]
+    assert kinds == [actions.Send, actions.Give, actions.Send, actions.WantAddresses, actions.Tell]
     assert bench.told() == [("VI", "FAULT")]
     assert bench.core.states() == {"B": "MASTER"}
     assert [e.instance for e in bench.core.endpoints()] == [1]
@@ -185,7 +185,7 @@ def test_a_master_in_a_group_that_is_not_all_master_steps_back_to_return_soon() 
     reload(bench, a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
     assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
     assert bench.order(0).deadline == bench.now + S + 3_906_000
-    assert bench.told() == [("A", "BACKUP"), ("B", "BACKUP"), ("G", "BACKUP")]
+    assert bench.told() == [("G", "BACKUP"), ("A", "BACKUP"), ("B", "BACKUP")]
 
 
 def test_a_group_in_fault_takes_a_new_master_along() -> None:
@@ -238,14 +238,34 @@ def test_a_master_and_a_backup_that_come_together_are_backup() -> None:
     assert bench.core.states() == {"A": "BACKUP", "B": "BACKUP"}
     assert bench.order(0).deadline == bench.now + S + 3_906_000
     assert bench.order(1).deadline == bench.now + bench[1].master_down_interval
-    assert bench.told() == [("A", "BACKUP"), ("G", "BACKUP")]
+    assert bench.told() == [("G", "BACKUP"), ("A", "BACKUP")]
+
+
+def test_a_master_that_joins_a_group_of_backups_is_told_of_but_not_the_group() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52)
+    group = SyncGroup(name="G", members=("A",))
+    bench = Bench(a, b, groups=(group,)).start().down(1)
+    assert bench.core.states() == {"A": "BACKUP", "B": "MASTER"}
+    reload(bench, a, b, sync_groups=(replace(group, members=("A", "B")),))
+    assert bench.told() == [("B", "BACKUP")]
+
+
+def test_a_group_under_another_name_is_told_of_unless_it_is_master() -> None:
+    a, b = instance("A"), instance("B", virtual_router_id=52)
+    group, renamed = SyncGroup(name="G", members=("A", "B")), SyncGroup(name="H", members=("A", "B"))
+    bench = reload(Bench(a, b, groups=(group,)).start(), a, b, sync_groups=(renamed,))
+    assert bench.told() == [("H", "BACKUP")]
+    assert reload(bench, a, b, sync_groups=(renamed,)).told() == []
+    bench = reload(Bench(a, b, groups=(group,)).master(), a, b, sync_groups=(renamed,))
+    assert bench.told() == []
+    assert bench.hear(200).told() == [("A", "BACKUP"), ("B", "BACKUP"), ("H", "BACKUP")]
 
 
 def test_masters_that_come_together_stay_masters() -> None:
     a, b = instance("A"), instance("B", virtual_router_id=52)
     bench = reload(Bench(a, b).master(), a, b, sync_groups=(SyncGroup(name="G", members=("A", "B")),))
     assert bench.core.states() == {"A": "MASTER", "B": "MASTER"}
-    assert bench.told() == [("G", "MASTER")]
+    assert bench.told() == []  # nothing changed for anybody
 
 
 def test_a_start_delay_that_runs_is_shortened_or_lengthened_but_not_begun() -> None:

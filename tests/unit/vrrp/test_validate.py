@@ -64,7 +64,6 @@ def test_good_ones(plan: dict[str, object]) -> None:
         (PASS, {"message": {"auth_type": 2}}, "authtype_mismatch"),
         (PASS, {"message": {"auth_data": b"secret\0x"}}, "auth_failure"),
         (V2, {"message": {"type": 2}}, "invalid_type_rcvd"),
-        (V3, {"message": {"interval": 0}}, "advert_interval_err"),
         (V2, {"payload": flipped(6, 0, V2)}, "checksum_err"),
         (V3, {"source": LOWER, "payload": flipped(0, 0x31, V3)}, "checksum_err"),
         (V2, {"multicast": False}, "addr_list_err"),
@@ -97,6 +96,15 @@ def test_version_3_accepts_another_interval_with_a_word() -> None:
     found = judged(V3, message={"interval": 200 * MS})
     assert found.outcome is Outcome.OK
     assert "ours = 100 centi-sec rcv'd=20 centi-sec" in found.text
+
+
+def test_version_3_accepts_an_interval_of_0_too() -> None:
+    """Its sender is believed down as soon as it has spoken."""
+    bench = Bench(instance(version=3)).master().hear(200, message={"interval": 0})
+    assert (bench.state, bench.order().deadline) == ("BACKUP", bench.now)
+    assert bench[0].stats["advert_interval_err"] == 0
+    assert bench.down().state == "MASTER"
+    assert bench[0].master_adver_int == S
 
 
 @pytest.mark.parametrize(("plan", "padding"), [(V2, 6), (V3, 14)])
