@@ -97,16 +97,16 @@ class Machine:
         """What is new on the network by it."""
         self._plan = plan
         self._complain(self._made.want(links, plan.promote_secondaries, igmp=not plan.disable_local_igmp))
-        changes, problems = self._made.make()
+        changes, problems = self._made.make(self._fit_firewall)
         self._complain(problems)
         self._linkbeats.watch(plan.linkbeat)
-        self._fit_firewall()
         return changes
 
     def _fit_firewall(self) -> None:
         plan = self._plan
         igmp = not plan.disable_local_igmp
-        self._complain(self.holdings.firewall.fit(plan.firewall, self._made.indexes(), igmp=igmp))
+        made, borrowed = self._made.indexes(), self._made.borrowed()
+        self._complain(self.holdings.firewall.fit(plan.firewall, made, borrowed, igmp=igmp))
 
     # ------------------------------------------------------------------------------------- what happens
 
@@ -118,10 +118,9 @@ class Machine:
         """What the kernel has told, for the core; and whether interfaces are otherwise than they were."""
         changes = self.network.changes()
         if self._made.missing():
-            more, problems = self._made.make()
+            more, problems = self._made.make(self._fit_firewall)
             self._complain(problems)
             changes += more
-            self._fit_firewall()
         return self._for_core(changes)
 
     def _for_core(self, changes: Iterable[Change]) -> tuple[list[events.Event], bool]:

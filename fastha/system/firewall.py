@@ -16,8 +16,8 @@ from fastha.system.wanted import Wanted
 from fastha.wire import nftrules as wire
 
 INPUT, OUTPUT = 1, 3
-VIPS, LINK_LOCAL, MAP, MADE = "vips", "vips_link_local", "vmac_map", "vmac_set"
-NUMBERS: Final = {VIPS: 1, LINK_LOCAL: 2, MAP: 3, MADE: 4}
+VIPS, LINK_LOCAL, MAP, MADE, PARENT = "vips", "vips_link_local", "vmac_map", "vmac_set", "parent_link_local"
+NUMBERS: Final = {VIPS: 1, LINK_LOCAL: 2, MAP: 3, MADE: 4, PARENT: 5}
 FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 
 
@@ -37,6 +37,7 @@ class Firewall(Wanted[Shield, Shield, None]):
         self._socket: NetlinkSocket | None = None
         self._settings = FirewallSettings()
         self._made: dict[Family, dict[int, int]] = {4: {}, 6: {}}
+        self._borrowed: dict[int, Address] = {}
         self._there: set[tuple[Family, str, bytes]] = set()
         """Elements in the kernel: (family, set, key)."""
         self._shields = False
@@ -46,16 +47,25 @@ class Firewall(Wanted[Shield, Shield, None]):
         if self._socket is not None:
             self._socket.close()
 
-    def fit(self, settings: FirewallSettings, made: Mapping[Family, dict[int, int]], *, igmp: bool) -> list[str]:
+    def fit(
+        self,
+        settings: FirewallSettings,
+        made: Mapping[Family, dict[int, int]],
+        borrowed: Mapping[int, Address],
+        *,
+        igmp: bool,
+    ) -> list[str]:
         """Make the tables for interfaces with virtual MAC addresses (index -> index of the base, by family) and for
-        the lines assigned; `igmp` false: IPv4 needs no rule for reports. Nothing is sent when nothing is needed, or
-        all is as it was. What went wrong, in words."""
+        the lines assigned; `borrowed`: index -> the link-local address that it has from its base, whose neighbours
+        are to know the base's MAC address only. `igmp` false: IPv4 needs no rule for reports. Nothing is sent when
+        nothing is needed, or all is as it was. What went wrong, in words."""
         wanted: dict[Family, dict[int, int]] = {4: dict(made[4]) if igmp else {}, 6: dict(made[6])}
         shields = any(self._lines.values())
-        if (settings, wanted, shields) == (self._settings, self._made, self._shields):
+        now = settings, wanted, dict(borrowed), shields
+        if now == (self._settings, self._made, self._borrowed, self._shields):
             return []
         problems = [] if settings.table == self._settings.table else self.release()
-        self._settings, self._made, self._shields = settings, wanted, shields
+        self._settings, self._made, self._borrowed, self._shields = now
         return [*problems, *self._remake()]
 
     def add(self) -> list[str]:
@@ -115,13 +125,18 @@ class Firewall(Wanted[Shield, Shield, None]):
             yield wire.new_set(family, name, MAP, NUMBERS[MAP], wire.INDEX_MAP)
             pairs = [(wire.index(one), wire.index(base)) for one, base in made.items()]
             yield wire.elements(family, name, MAP, pairs)
-            reports = wire.reports_by_base(family, MAP, NUMBERS[MAP], counters=counters)
-            yield wire.rule(family, name, "out", reports)
+            for reports in wire.reports_by_base(family, MAP, NUMBERS[MAP], counters=counters):
+                yield wire.rule(family, name, "out", reports)
         if made and family == 6:
             yield wire.new_set(family, name, MADE, NUMBERS[MADE], wire.INDEXES)
             yield wire.elements(family, name, MADE, [wire.index(one) for one in made])
             silence = wire.no_router_solicitations(MADE, NUMBERS[MADE], counters=counters)
             yield wire.rule(family, name, "out", silence)
+        if family == 6 and self._borrowed:
+            yield wire.new_set(family, name, PARENT, NUMBERS[PARENT], wire.LINK_LOCAL)
+            keys = [packed(address) + wire.index(one) for one, address in self._borrowed.items()]
+            yield wire.elements(family, name, PARENT, keys)
+            yield wire.rule(family, name, "out", wire.no_neighbour_adverts(PARENT, NUMBERS[PARENT], counters=counters))
         if self._shields:
             yield from self._shield(family, wanted)
 

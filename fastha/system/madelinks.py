@@ -7,7 +7,7 @@ and the interface's own, the former moves into each interface's.
 """
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from fastha.model.net import Address, Family, unpacked
@@ -59,6 +59,16 @@ class MadeLinks:
                     found[6][known[link.name]] = known[link.base]
         return found
 
+    def borrowed(self) -> dict[int, Address]:
+        """The link-local addresses that those with virtual MAC addresses have from their bases, by index."""
+        known = self._network.indexes
+        return {
+            known[link.name]: address
+            for link in self._ours.values()
+            if link.name in known and link.base in known
+            if (address := self._link_local(link, self._network.interfaces[known[link.base]])) is not None
+        }
+
     def want(self, links: Iterable[MadeLink], promote: Iterable[str] = (), *, igmp: bool = True) -> list[str]:
         """These are wanted from now on; `make` makes them. `promote`: interfaces with promote_secondaries; `igmp`
         false: no reports for link-local groups on the whole host. Surplus ones go. What went wrong, in words."""
@@ -79,12 +89,13 @@ class MadeLinks:
             self._settings["ipv4/igmp_link_local_mcast_reports"] = "0"
         return problems
 
-    def make(self) -> tuple[list[Change], list[str]]:
-        """Make what is missing and can be made. What is new on the network by that, and what went wrong; a base that is
-        not there is no problem of ours."""
+    def make(self, guard: Callable[[], None]) -> tuple[list[Change], list[str]]:
+        """Make what is missing and can be made. `guard` is called when all are there and the new ones are not yet up:
+        as soon as they are the kernel sends from them, and rules must hold it. What is new on the network by that, and
+        what went wrong; a base that is not there is no problem of ours."""
         problems = self._sysctls.hold({**self._settings, **self._base_settings()})
         changes, self._news = self._news, []
-        touched = False
+        usable: list[tuple[MadeLink, Interface, Interface]] = []
         for link in self._ours.values():
             base = self._network.interfaces.get(self._network.indexes.get(link.base, 0))
             if base is None:
@@ -99,9 +110,16 @@ class MadeLinks:
                     problems.append(f"{link.name} is an interface of somebody else, not ours on {link.base}")
                     continue
                 problems += self._settle(link)
-                touched = self._furnish(link, base, there) or touched
+                usable.append((link, base, there))
             except OSError as error:
                 problems.append(f"cannot make interface {link.name} on {link.base}: {error.strerror}")
+        guard()
+        touched = False
+        for link, base, there in usable:
+            try:
+                touched = self._furnish(link, base, there) or touched
+            except OSError as error:
+                problems.append(f"cannot set up interface {link.name} on {link.base}: {error.strerror}")
         return (changes + self._network.read() if touched else changes), problems
 
     def adopt(self, links: Iterable[MadeLink]) -> None:
@@ -161,10 +179,14 @@ class MadeLinks:
         """The address of an ipvlan; the link-local one that IPv6 adverts leave from."""
         if link.address is not None:
             yield VirtualAddress(address=link.address, prefixlen=link.prefixlen, dev=link.name)
-        elif link.mac is not None and link.ipv6:
-            address = self._network.primary(base.index, 6) or _eui64(base.mac)
-            if address is not None:
-                yield VirtualAddress(address=address, prefixlen=64, dev=link.name, preferred_lft=0)
+        elif (address := self._link_local(link, base)) is not None:
+            yield VirtualAddress(address=address, prefixlen=64, dev=link.name, preferred_lft=0)
+
+    def _link_local(self, link: MadeLink, base: Interface) -> Address | None:
+        """What it has from its base; None: nothing."""
+        if link.mac is None or not link.ipv6 or not link.speaks:
+            return None
+        return self._network.primary(base.index, 6) or _eui64(base.mac)
 
     def _furnish(self, link: MadeLink, base: Interface, there: Interface) -> bool:
         """Its addresses, and up with it; whether anything was to be done."""
@@ -195,7 +217,9 @@ class MadeLinks:
 
 def _alike(wanted: MadeLink | None, link: MadeLink) -> bool:
     """Whether the interface that was made for `link` will do."""
-    return wanted is not None and (wanted.base, wanted.mac, wanted.mode) == (link.base, link.mac, link.mode)
+    if wanted is None:
+        return False
+    return (wanted.base, wanted.mac, wanted.mode, wanted.speaks) == (link.base, link.mac, link.mode, link.speaks)
 
 
 def _same(there: Interface, link: MadeLink, base: Interface) -> bool:

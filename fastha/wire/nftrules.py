@@ -31,7 +31,7 @@ _NETWORK, _TRANSPORT = 1, 2
 _HOST_KEY, _HOST_DATA = b"\x00\x04" + _INDEX.pack(1), b"\x01\x04" + _INDEX.pack(1)
 _ICMPV6: Final = 58
 _IGMP: Final = 2
-_MLD2_REPORT, _ROUTER_SOLICIT, _NEIGHBOUR_SOLICIT, _NEIGHBOUR_ADVERT = 143, 133, 135, 136
+_MLD1_REPORT, _MLD2_REPORT, _ROUTER_SOLICIT, _NEIGHBOUR_SOLICIT, _NEIGHBOUR_ADVERT = 131, 143, 133, 135, 136
 _MACVLAN: Final = b"macvlan".ljust(16, b"\0")
 
 Message = tuple[int, int, bytes]
@@ -170,20 +170,24 @@ def _icmpv6(kind: int) -> list[bytes]:
     ]
 
 
-def reports_by_base(family: Family, map_name: str, number: int, *, counters: bool) -> list[bytes]:
+def reports_by_base(family: Family, map_name: str, number: int, *, counters: bool) -> list[list[bytes]]:
     """IGMP and MLD reports that an interface with a virtual MAC address would send leave by its base instead."""
     if family == 4:
-        kind = [_payload(1, _NETWORK, 9, 1), _equal(1, bytes([_IGMP]))]
+        kinds = [[_payload(1, _NETWORK, 9, 1), _equal(1, bytes([_IGMP]))]]
         destination = _payload(1, _NETWORK, 16, 4)
     else:
-        kind = _icmpv6(_MLD2_REPORT)
+        kinds = [_icmpv6(_MLD1_REPORT), _icmpv6(_MLD2_REPORT)]
         destination = _payload(1, _NETWORK, 24, 16)
     send = _expression("dup", _number(1, 1) + _number(2, 2))
     made = [_meta(1, _OIFKIND), _equal(1, _MACVLAN)]
-    return [
-        *kind, *made, destination, _meta(2, _OIF), _lookup(2, map_name, number, 2), send,
-        *_end(_DROP, counters=counters),
-    ]  # fmt: skip
+    moved = [destination, _meta(2, _OIF), _lookup(2, map_name, number, 2), send, *_end(_DROP, counters=counters)]
+    return [[*kind, *made, *moved] for kind in kinds]
+
+
+def no_neighbour_adverts(set_name: str, number: int, *, counters: bool) -> list[bytes]:
+    """The link-local addresses of a set are not told of on their interface."""
+    place = [_payload(1, _NETWORK, 8, 16), _meta(2, _OIF), _lookup(1, set_name, number)]
+    return [*_icmpv6(_NEIGHBOUR_ADVERT), *place, *_end(_DROP, counters=counters)]
 
 
 def no_router_solicitations(set_name: str, number: int, *, counters: bool) -> list[bytes]:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -300,6 +301,43 @@ def test_igmp_reports_leave_by_the_base(segment: Segment, tmp_path: Path) -> Non
 
     until(reports, "an IGMP report", 10)
     assert MAC4 not in reports()
+
+
+def test_mld_reports_and_the_base_s_neighbour_adverts_leave_by_the_base(segment: Segment, tmp_path: Path) -> None:
+    """MLDv1 too; the VMAC has its base's link-local address, and only the base may say whose it is."""
+    a, client = segment.node(), segment.node()
+    a.run("sysctl", "-qw", "net.ipv6.conf.default.force_mld_version=1", "net.ipv6.conf.all.force_mld_version=1")
+    capture = Capture(client.namespace, "eth0")
+    client.closers.append(capture.close)
+    daemon = FasthaVrrp(a, plan_of(a, SIX, tmp_path), tmp_path)
+    master(daemon, "V6")
+
+    def icmp(*kinds: int) -> list[bytes]:
+        """Hop-by-hop options stand before a report."""
+        found = [f.data for f in list(capture.frames) if f.ethertype == 0x86DD]
+        at = [(d, 62 if d[20] == 0 else 54) for d in found if d[20] == 58 or (d[20] == 0 and d[54] == 58)]
+        return [d for d, start in at if d[start] in kinds]
+
+    until(lambda: icmp(131), "an MLDv1 report", 10)
+    assert MAC6 not in {d[6:12] for d in icmp(131, 143)}
+    own = next(found for found in a.ip("-o", "-6", "addr", "show", "dev", "eth0").split() if found.startswith("fe80"))
+    link_local = own.partition("/")[0]
+    for _ in range(3):
+        client.ip("-6", "neigh", "flush", "dev", "eth0")
+        client.run("ping", "-6", "-c1", "-W2", f"{link_local}%eth0")
+    told = {d[6:12] for d in icmp(136) if d[22:38] == socket.inet_pton(socket.AF_INET6, link_local)}
+    assert told
+    assert MAC6 not in told
+
+
+def test_vmac_xmit_base_needs_no_link_local_address_on_top(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    config = SIX.replace("no_accept", "vmac_xmit_base").replace("fe80::51/64", "")
+    daemon = FasthaVrrp(a, plan_of(a, config, tmp_path), tmp_path)
+    master(daemon, "V6")
+    assert "fe80" not in a.ip("-6", "addr", "show", "dev", "vrrp.51")
+    daemon.give(plan_of(a, config.replace("vmac_xmit_base", ""), tmp_path))
+    until(lambda: "fe80" in a.ip("-6", "addr", "show", "dev", "vrrp.51"), "the address that adverts leave from")
 
 
 def test_settings_of_the_words_that_are_about_settings(segment: Segment, tmp_path: Path) -> None:

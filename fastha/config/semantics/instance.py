@@ -116,8 +116,9 @@ class _Instance:
         peers = self._peers()
         self._state()
         made = None
+        on_base = (node.has("vmac_xmit_base") and not self.strict) or self._unicast_wanted()
         if interface and vrid:
-            made = self.vmacs.of_instance(node, interface, vrid, self.family, strict=self.strict)
+            made = self.vmacs.of_instance(node, interface, vrid, self.family, strict=self.strict, speaks=not on_base)
         # without its interface the instance is refused; its addresses are judged as if it had one
         stand_in = node.get("interface", NO_INTERFACE) if interface is None else interface
         addresses, excluded = self._addresses(stand_in, made, vrid or 0)
@@ -128,7 +129,7 @@ class _Instance:
         routes = self.lines.routes(node, "virtual_routes")
         rules = self.lines.rules(node, "virtual_rules")
         tracks = self._tracks(interface or "")
-        base, interface = interface, self._runs_on(interface, made, unicast=self._unicast_wanted())
+        base, interface = interface, self._runs_on(interface, made, on_base=on_base)
         known = {name for name in (base, interface) if name}
         interfaces = self._with_followed(tracks[0], known, (*addresses, *excluded), (*routes, *rules))
         if vrid is None or interface is None or not self._bindable(interface, peers):
@@ -287,12 +288,12 @@ class _Instance:
         elif self.priority == 255 and not self.node.has("state"):
             self.master = True
 
-    def _runs_on(self, interface: str | None, made: MadeLink | None, *, unicast: bool) -> str | None:
+    @staticmethod
+    def _runs_on(interface: str | None, made: MadeLink | None, *, on_base: bool) -> str | None:
         """Where adverts leave and arrive."""
         if made is None or made.mac is None:
             return made.name if made else interface
-        base = (self.node.has("vmac_xmit_base") and not self.strict) or unicast
-        return interface if base else made.name
+        return interface if on_base else made.name
 
     def _place(self, item: AddressLine, interface: str, made: MadeLink | None, vrid: int) -> str:
         """The interface of an address: the instance's own, even when the one underneath is named, or the named one; or

@@ -39,8 +39,10 @@ class Vmacs:
     def links(self) -> tuple[MadeLink, ...]:
         return tuple(self._made.values())
 
-    def of_instance(self, node: Node, base: str, vrid: int, family: Family, *, strict: bool) -> MadeLink | None:
-        """The interface that the instance runs on; None: on the one it names."""
+    def of_instance(
+        self, node: Node, base: str, vrid: int, family: Family, *, strict: bool, speaks: bool
+    ) -> MadeLink | None:
+        """The interface that the instance runs on; None: on the one it names. `speaks`: its adverts leave from it."""
         options = self._options.get(node)
         if options is None:
             return None
@@ -66,7 +68,8 @@ class Vmacs:
         if found is not None:
             return found
         name = name or self._there(base, mac) or self._free(self._prefix("vmac_prefix"), vrid, family)
-        link = MadeLink(name=name, base=base, mac=mac, group=group, family=family, ipv6=family == 6)
+        ipv6 = family == 6
+        link = MadeLink(name=name, base=base, mac=mac, group=group, family=family, ipv6=ipv6, speaks=speaks)
         return self._add((base, mac), link)
 
     def of_address(self, base: str, vrid: int, family: Family) -> MadeLink:

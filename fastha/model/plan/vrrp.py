@@ -229,6 +229,8 @@ class MadeLink:
     """Of the instance it was made for: what its sysctls are set to."""
     ipv6: bool = False
     """It has IPv6 addresses (family 4); without, IPv6 is off there."""
+    speaks: bool = True
+    """Adverts leave from it: over IPv6 it needs the link-local address of its base. False with vmac_xmit_base."""
     address: Address | None = None
     """Its own address: what adverts of an ipvlan leave from."""
     prefixlen: int = 0

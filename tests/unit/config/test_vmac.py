@@ -115,6 +115,11 @@ def test_ipv6_stays_on_where_it_is_needed() -> None:
     assert [link.ipv6 for link in plan(text(more=more)).made_links] == [True]
 
 
+@pytest.mark.parametrize(("more", "speaks"), [("", True), ("vmac_xmit_base", False), ("unicast_peer {\n}", False)])
+def test_adverts_leave_from_it_or_from_its_base(more: str, speaks: bool) -> None:
+    assert [link.speaks for link in plan(text(more=f"use_vmac\n{more}")).made_links] == [speaks]
+
+
 def test_ipvlan() -> None:
     found = plan(text(more="use_ipvlan ip51 192.0.2.77/24 vepa"))
     expected = MadeLink(
