@@ -13,7 +13,7 @@ complete -c fastha -n '__fish_seen_subcommand_from explain' -a '-nodad ACTION AD
 complete -c fastha -n '__fish_seen_subcommand_from completion' -a 'bash fish zsh'
 complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -s h -l help -d 'show this help message and exit'
 complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -s c -s f -l use-file -l config -rF -d 'configuration (default /etc/keepalived/keepalived.conf)'
-complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -s t -l config-test -rF -d 'test the configuration, report to stderr (or, with --config-test=LOG, append to LOG), and end'
+complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -s t -l config-test -F -d 'test the configuration, report to stderr (or, with --config-test=LOG, append to LOG), and end'
 complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -l format -x -a 'text json' -d 'how the findings of a test are told; json to stdout'
 complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -s P -l vrrp -d 'VRRP only, no virtual servers'
 complete -c fastha -n 'not __fish_seen_subcommand_from status reload explain keywords dump completion genhash replay lab' -s C -l check -d 'virtual servers only, no VRRP'

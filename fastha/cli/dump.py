@@ -16,7 +16,7 @@ def options_parser() -> Parser:
     parser = Parser(
         prog="fastha dump",
         description="The configuration as it is understood: includes, conditions and definitions carried out, what "
-        "does not count left out.",
+        "cannot be read left out. What only shows in the whole (fastha -t tells) stays in.",
     )
     parser.add_argument(
         "-c", "-f", "--use-file", "--config", dest="config", metavar="FILE", default=DEFAULT_CONFIG, help="%(default)s"

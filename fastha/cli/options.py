@@ -85,6 +85,8 @@ def daemon_parser(called: str) -> Parser:
     parser.add_argument(
         "-t",
         "--config-test",
+        nargs="?",
+        const="-",
         metavar="LOG",
         help="test the configuration, report to stderr (or, with --config-test=LOG, append to LOG), and end",
     )

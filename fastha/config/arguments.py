@@ -40,7 +40,7 @@ FALSE: Final = frozenset({"off", "false", "no"})
 class Reading:
     """One line while its arguments are read: its words, and a way to complain about them."""
 
-    __slots__ = ("complained", "dropped", "line", "report", "words")
+    __slots__ = ("complained", "dropped", "line", "passed_over", "report", "words")
 
     def __init__(self, line: Line, report: Report, *, block: bool = False) -> None:
         self.line = line
@@ -49,6 +49,15 @@ class Reading:
         self.complained = False
         self.dropped = "the whole block is ignored" if block else "the line is ignored"
         """What happens without a value."""
+        self.passed_over: set[int] = set()
+        """Indexes of words that do not count, in a line that does."""
+
+    def counting(self) -> Line:
+        """The line without the words that do not count."""
+        if not self.passed_over:
+            return self.line
+        words = [word for at, word in enumerate(self.words) if at not in self.passed_over]
+        return Line(words, self.line.text, self.line.file, self.line.number, self.line.order)
 
     def error(self, message: str, word: int = 1, *, suggestion: str = "", exit_code: Exit = Exit.ERRORS) -> None:
         self.complained = True

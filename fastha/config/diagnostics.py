@@ -96,6 +96,18 @@ class Diagnostic:
 
 MAX_FINDINGS: Final = 100_000
 """Findings that are kept; of a file that is something else altogether nobody reads more."""
+ELSEWHERE: Final = {
+    "roundrobin": "rr",
+    "round_robin": "rr",
+    "round-robin": "rr",
+    "leastconn": "lc",
+    "least_conn": "lc",
+    "device": "dev",
+    "interface": "dev",
+}
+"""What other programs call a thing."""
+SHORTEST: Final = 3
+"""Letters of a word that a longer one may stand for."""
 NOWHERE: Final = 2**63
 """Order of what is about no line: last."""
 
@@ -106,7 +118,11 @@ class Report:
     def __init__(self) -> None:
         self._found: list[tuple[int, Diagnostic]] = []
         self._said: set[tuple[str, int, int]] = set()
+        self._places: dict[tuple[str, int, int, int], list[int]] = {}
+        """Of what is said of a word of a physical line: where it stands in `_found`, how often, of which line last."""
         self._left_out: Counter[tuple[Severity, Exit]] = Counter()
+        self.lenient = False
+        """What is read does not count anyway: what is found is a note."""
 
     def error(
         self,
@@ -135,10 +151,12 @@ class Report:
         exit_code: Exit,
         advice: bool = False,
     ) -> None:
+        if self.lenient:
+            severity, exit_code, advice = Severity.NOTE, Exit.GOOD, False
         line, word = place
         order = NOWHERE if line is None else line.order
         said = (message, order, word)
-        if said in self._said:
+        if said in self._said or self._repeated(f"{severity} {message}", line, word):
             return
         if len(self._said) >= MAX_FINDINGS:
             self._left_out[severity, exit_code] += 1
@@ -160,6 +178,15 @@ class Report:
             )
         self._found.append((order, found))
 
+    def _repeated(self, message: str, line: Line | None, word: int) -> bool:
+        """Whether the physical line has it already, which repetitions and definitions make many lines of: it counts."""
+        if line is None or not line.number:
+            return False
+        count = self._places.setdefault((message, id(line.file), line.number, word), [len(self._found), 0, -1])
+        if count[2] != line.order:
+            count[1:] = count[1] + 1, line.order
+        return count[1] > 1
+
     def wrong_lines(self) -> set[tuple[str, int]]:
         """(file, line) of each error."""
         return {(found.file, found.line) for _, found in self._found if found.severity is Severity.ERROR}
@@ -167,7 +194,7 @@ class Report:
     def instead(self, message: str, line: Line) -> None:
         """One error in the place of everything found so far; the exit code stays what it was."""
         code = Exit(self.exit_code)
-        self._found, self._said = [], set()
+        self._found, self._said, self._places = [], set(), {}
         self._left_out.clear()
         self.error(message, line, exit_code=code)
 
@@ -181,7 +208,12 @@ class Report:
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """In the order of the lines they are about; those about no line come last, and how many were left out."""
-        return [found for _, found in sorted(self._found, key=lambda pair: pair[0])] + [
+        counted = list(self._found)
+        for at, times, _ in self._places.values():
+            if times > 1:
+                order, found = counted[at]
+                counted[at] = order, replace(found, message=f"{found.message} ({times} times)")
+        return [found for _, found in sorted(counted, key=lambda pair: pair[0])] + [
             Diagnostic(severity=severity, message=f"{count} more findings are left out", exit_code=code)
             for (severity, code), count in self._left_out.items()
             if count
@@ -204,9 +236,17 @@ def closest(word: str, known: Iterable[str]) -> str:
     """A suggestion: the word of `known` that `word` was probably meant to be, or nothing."""
     candidates = list(known)
     lowered = {name.lower(): name for name in candidates}
-    if word.lower() in lowered:
-        return f"did you mean '{lowered[word.lower()]}'? (case matters)"
+    low = word.lower()
+    if low in lowered:
+        return f"did you mean '{lowered[low]}'? (case matters)"
     found = difflib.get_close_matches(word, candidates, n=1, cutoff=0.7)
+    if not found and ELSEWHERE.get(low) in candidates:
+        found = [ELSEWHERE[low]]
+    if not found:
+        found = [name for key, name in lowered.items() if sorted(key) == sorted(low)]
+    if not found and len(low) >= SHORTEST:
+        found = [name for key, name in lowered.items() if len(key) >= SHORTEST and low.startswith(key)]
+        found.sort(key=len, reverse=True)
     return f"did you mean '{found[0]}'?" if found else ""
 
 

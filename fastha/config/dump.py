@@ -1,7 +1,8 @@
 """`fastha dump`: the configuration as it was understood, in the language itself or as JSON.
 
-Includes, conditions and definitions are carried out, lines that do not count are left out, values that were corrected
-are the corrected ones. Reading a dump gives the Plan that reading the original gave.
+Includes, conditions and definitions are carried out, lines and words that cannot be read are left out, values that were
+corrected are the corrected ones. What only shows in the whole, such as a virtual server without servers, stays in.
+Reading a dump gives the Plan that reading the original gave.
 """
 
 from collections.abc import Iterator

@@ -106,7 +106,7 @@ def _address(r: Reading, foreign: str) -> Any:
     try:
         address = parse_address(text)
     except ValueError as error:
-        r.error(f"{error}; the line is ignored", 0)
+        r.error(f"{error}; the line is ignored", 0, suggestion=_several(r.words[0]))
         return DROP
     full = 128 if family_of(address) == 6 else 32
     prefixlen = full
@@ -134,6 +134,7 @@ def _address_options(r: Reading, result: AddressLine, foreign: str) -> Any:
                 at,
                 suggestion=_second_address(name) or closest(name, ADDRESS_LINE.index),
             )
+            r.passed_over.add(at)
             at += 1
             continue
         if isinstance(word.arguments, Flag):
@@ -176,8 +177,14 @@ def _second_address(text: str) -> str:
     try:
         parse_address(text.partition("/")[0])
     except ValueError:
-        return ""
+        return _several(text)
     return "each address needs a line of its own"
+
+
+def _several(text: str) -> str:
+    """About addresses with commas between them."""
+    first, comma, _ = text.partition(",")
+    return _second_address(first) if comma else ""
 
 
 def _broadcast(r: Reading, item: AddressLine, text: str, at: int) -> Any:
@@ -216,7 +223,7 @@ def _unicast_peer(r: Reading) -> Any:
     try:
         address = lone_address(r, r.words[0], 0)
     except ValueError as error:
-        r.error(f"{error}; the peer is skipped", 0)
+        r.error(f"{error}; the peer is skipped", 0, suggestion=_several(r.words[0]))
         return DROP
     limits: dict[str, int | None] = {"min_ttl": None, "max_ttl": None}
     at = 1

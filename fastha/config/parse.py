@@ -152,7 +152,11 @@ class Parser:
         if key not in self._suggestions:
             if len(self._suggestions) >= MAX_SUGGESTIONS:
                 return ""
-            self._suggestions[key] = self._elsewhere(node, name) or closest(name, block.index)
+            before, equals, after = name.partition("=")
+            if equals and before in block.index:
+                self._suggestions[key] = f"write: {before} {after}".rstrip()
+            else:
+                self._suggestions[key] = self._elsewhere(node, name) or closest(name, block.index)
         return self._suggestions[key]
 
     def _elsewhere(self, node: Node, name: str) -> str:
@@ -182,7 +186,11 @@ class Parser:
         value = word.arguments.read(reading)
         if word.arguments.free:
             self._cut(line)
+        elif len(line.words) > 2 and line.words[1] == "=":
+            without = " ".join([word.name, *line.words[2:]])
+            reading.note("there is no '=' between a word and its value", 1, suggestion=f"write: {without}")
         if value is DROP:
+            node.bad.add(word.setting)
             return
         if word.arguments.most is not None:
             reading.wants(word.arguments.most + 1)
@@ -257,16 +265,13 @@ class Parser:
         else:
             self._at += 1
         if header is DROP:
-            self._skip(line)
+            node.bad.add(block.path)
+            self._skip(block, line)
             return
         child = Node(block, line, header)
         child.pending = node.pending or word.status is Status.PENDING
         node.children.append(child)
-        self._nodes.append(child)
-        if block.line:
-            self._items(child)
-        else:
-            self._block(child, nested=True)
+        self.inside(child)
         self._nodes.pop()
 
     def _extra_parameters(self, word: Word, block: Block, reading: Reading) -> None:
@@ -283,9 +288,9 @@ class Parser:
         else:
             reading.wants(most + 1)
 
-    def _skip(self, opening: Line) -> None:
-        """To the end of a block that is not read."""
-        depth = 1
+    def _skip(self, block: Block, opening: Line) -> None:
+        """To the end of a block that does not count; what is wrong inside is said as well, as notes."""
+        depth, begin = 1, self._at
         while self._at < len(self._lines):
             words = self._lines[self._at].words
             self._at += 1
@@ -294,8 +299,19 @@ class Parser:
             elif words is CLOSE:
                 depth -= 1
                 if not depth:
+                    before, self._report.lenient = self._report.lenient, True
+                    Parser(self._lines[begin : self._at], self._report).inside(Node(block, opening, None))
+                    self._report.lenient = before
                     return
         self._missing_brace(opening)
+
+    def inside(self, node: Node) -> None:
+        """The contents of `node` up to its `}`."""
+        self._nodes.append(node)
+        if node.block.line:
+            self._items(node)
+        else:
+            self._block(node, nested=True)
 
     def _items(self, node: Node) -> None:
         """The lines of a block of lines."""
@@ -315,9 +331,10 @@ class Parser:
             if stranger and node.block.line in NO_KEYWORDS:
                 self._unknown(node, line)
                 continue
-            item = read(Reading(line, self._report))
+            reading = Reading(line, self._report)
+            item = read(reading)
             if item is not DROP:
-                node.further.append(line)
+                node.further.append(reading.counting())
             if isinstance(item, AddressLine):
                 self._pending_options(item)
             if isinstance(item, list):

@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Node:
     """One block of the file. `header` is the value of the line that opened it."""
 
-    __slots__ = ("block", "children", "further", "header", "items", "line", "pending", "values")
+    __slots__ = ("bad", "block", "children", "further", "header", "items", "line", "pending", "values")
 
     def __init__(self, block: Block, line: Line, header: Any) -> None:
         self.block = block
@@ -21,6 +21,8 @@ class Node:
         self.children: list[Node] = []
         self.pending = False
         """It, or a block around it, is not yet in effect as a whole."""
+        self.bad: set[str] = set()
+        """Settings and blocks that are there, cannot be read, and have been complained about."""
         self.items: list[Any] = []
         """What the lines of a block of lines said."""
         self.further: list[Line] = []

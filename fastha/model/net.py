@@ -16,6 +16,9 @@ _IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
 """Four decimal octets without leading zeros: the one form, and so canonical. A fleet has tens of thousands of them, and
 `ipaddress` takes twenty times as long."""
 
+_TWINS = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1"})
+"""Letters that look like digits."""
+
 
 def parse_address(text: str) -> Address:
     """The canonical form of `text`; ValueError, quoting the input, when it is no IPv4 or IPv6 address."""
@@ -26,7 +29,9 @@ def parse_address(text: str) -> Address:
             return Address(str(IPv6Address(text)))
     except ValueError:
         pass
-    raise ValueError(f"'{text}' is not an IP address")
+    meant = text.translate(_TWINS)
+    hint = f"; did you mean {meant}?" if meant != text and _IPV4.fullmatch(meant) else ""
+    raise ValueError(f"'{text}' is not an IP address{hint}")
 
 
 def family_of(address: Address) -> Family:

@@ -45,7 +45,9 @@ FLAGS = {
     "mh-port": 0x10,
 }
 MAX_GROUP = 4096
-"""Services that one group may stand for; a wider range is a mistake, or work for firewall marks."""
+"""Addresses of one range; a wider one is a mistake, or work for firewall marks."""
+MAX_SERVICES = 65_536
+"""Services of one group; each is an entry of the kernel's table."""
 
 
 @dataclass(slots=True)
@@ -207,9 +209,13 @@ class _Group:
             if entry.fwmark is not None:
                 result.append(ServiceEntry(family=entry.family or family, fwmark=entry.fwmark))
                 continue
+            addresses = _addresses(ctx, entry)
+            if len(result) + len(addresses) > MAX_SERVICES:
+                message = f"virtual_server_group {self.name} has more than {MAX_SERVICES} services"
+                ctx.error(f"{message}; this line and those after it are ignored", entry.line)
+                break
             result += [
-                ServiceEntry(family=family_of(address), address=address, port=entry.port)
-                for address in _addresses(ctx, entry)
+                ServiceEntry(family=family_of(address), address=address, port=entry.port) for address in addresses
             ]
         return tuple(dict.fromkeys(result))
 
@@ -300,16 +306,18 @@ class _Service:
         self._protocol()
         scheduler: str | None = node.maybe("lvs_sched")
         if scheduler is None:
-            self.advise("no scheduler (lvs_sched); wlc is used")
+            if "lvs_sched" not in node.bad:
+                self.advise("no scheduler (lvs_sched); wlc is used")
             scheduler = "wlc"
         granularity = self._granularity()
         self._port()
-        if self.method is None and self._method_needed():
+        if self.method is None and "lvs_method" not in node.bad and self._method_needed():
             self.advise("no forwarding method (lvs_method); NAT is used")
         method = self.method or Method()
         servers = self._real_servers(method)
         if not servers:
-            self.error("no real servers; it is ignored")
+            if "real_server" not in node.bad:
+                self.error("no real servers; it is ignored")
             return None
         quorum, hysteresis = self._quorum(servers)
         return VirtualServer(
@@ -409,7 +417,8 @@ class _Service:
                 self.error("a firewall mark has no protocol; it is ignored", "protocol")
             self.protocol = "NONE"
         elif self.protocol == "NONE":
-            self.advise("no protocol; UDP is used")
+            if "protocol" not in self.node.bad:
+                self.advise("no protocol; UDP is used")
             self.protocol = "UDP"
             self.name = self._name()
 
