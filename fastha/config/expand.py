@@ -22,11 +22,13 @@ MAX_LINE = 1023
 class Definitions:
     """The text substitutions known so far. A value is one line, or several for a multi-line definition."""
 
-    def __init__(self, host: Host, config_id: str, complain: Callable[[str], None]) -> None:
+    def __init__(self, host: Host, config_id: str, complain: Callable[[str, str], None]) -> None:
         self._host = host
         self._config_id = config_id
         self._complain = complain
         self._values: dict[str, list[str]] = {}
+        self.places: dict[str, str] = {}
+        """`file:line` of definitions, as far as known."""
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -45,10 +47,13 @@ class Definitions:
             if not changed:
                 return [text, *tail]
             if len(expanded) > MAX_LINE:
-                self._complain(f"expanded, the line is longer than {MAX_LINE} bytes; it is not expanded")
+                self._complain(f"expanded, the line is longer than {MAX_LINE} bytes; it is not expanded", "")
                 return [text, *tail]
             text, tail = expanded, more + tail
-        self._complain("a definition refers to itself")
+        names = [name for match in REFERENCE.finditer(text) if (name := match[1] or match[3]) in self._values]
+        name = names[0] if names else ""
+        place = f" (of {self.places[name]})" if name in self.places else ""
+        self._complain(f"the definition of '{name}'{place} refers to itself", name)
         return [text, *tail]
 
     def _round(self, text: str, directory: str) -> tuple[str, list[str], bool]:
@@ -88,7 +93,7 @@ class Definitions:
             return "!"
         if name == "_ENV":
             if len(parameters) != 1:
-                self._complain("${_ENV NAME} takes exactly one name")
+                self._complain("${_ENV NAME} takes exactly one name", "${_ENV")
                 return None
             return self._host.environment(parameters[0]) or ""
         if name == "_RANDOM":
@@ -97,12 +102,12 @@ class Definitions:
 
     def _random(self, parameters: list[str]) -> str | None:
         if len(parameters) > 2 or not all(p.isascii() and p.isdecimal() for p in parameters):
-            self._complain("${_RANDOM [MIN [MAX]]} takes at most two numbers")
+            self._complain("${_RANDOM [MIN [MAX]]} takes at most two numbers", "${_RANDOM")
             return None
         low = int(parameters[0]) if parameters else 0
         high = int(parameters[1]) if len(parameters) > 1 else 32767
         if low > high:
-            self._complain(f"${{_RANDOM}}: {low} is above {high}; {low} is used")
+            self._complain(f"${{_RANDOM}}: {low} is above {high}; {low} is used", "${_RANDOM")
             return str(low)
         return str(self._host.random(low, high))
 

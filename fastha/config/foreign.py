@@ -55,8 +55,12 @@ def _data(lines: list[Line]) -> Foreign | None:
 
 def _template(lines: list[Line], wrong: set[tuple[str, int]]) -> Foreign | None:
     """A template, by the first of its marks, if one of the lines with such marks is in error."""
+    firsts: dict[tuple[str, int], Line] = {}
+    for line in lines:
+        firsts.setdefault((line.file.name, line.number), line)
+    texts = [(line, _plain(line)) for line in firsts.values()]
     for pattern, by in TEMPLATES:
-        marked = [(line, found[0]) for line in lines if (found := pattern.search(_plain(line)))]
+        marked = [(line, found[0]) for line, text in texts if (found := pattern.search(text))]
         if any((line.file.name, line.number) in wrong for line, _ in marked):
             message = f"this is a template that is not filled in, and no configuration yet: {by}"
             return Foreign(message, _mark(*marked[0]))

@@ -6,6 +6,7 @@ their words, which the parser uses to read a repeated statement only once.
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from fastha.config.diagnostics import Exit, Report
 from fastha.config.expand import DEFINITION, MAX_LINE, Definitions
@@ -39,6 +40,10 @@ INCLUDES = {
 Segments = list[tuple[list[str], str]]
 
 
+class _TooMuchError(Exception):
+    """The reading ends here; it has been said why."""
+
+
 class Preprocessor:
     """Reads a configuration into `lines`; what is wrong goes to the report."""
 
@@ -65,10 +70,16 @@ class Preprocessor:
 
     def read(self, path: str) -> None:
         """The main file with everything it includes. OSError when it cannot be read."""
-        self._file(path, self._host.read_file(path), None)
+        with suppress(_TooMuchError):
+            self._file(path, self._host.read_file(path), None)
 
-    def _complain(self, message: str) -> None:
-        self._report.error(message, self._at)
+    def _complain(self, message: str, part: str = "") -> None:
+        """Says what is wrong with the line at hand. `part`: the text meant, if it stands there; else the whole line."""
+        at = self._at
+        if at is not None:
+            shown = part if part and part in at.text else at.text.strip()
+            at = Line([shown], shown, at.file, at.number, at.order)
+        self._report.error(message, at)
 
     def _file(self, path: str, data: bytes, parent: Line | None) -> None:
         file = SourceFile(path, data.decode("utf-8", "surrogateescape"), parent)
@@ -118,7 +129,7 @@ class Preprocessor:
             self._complain(f"the line is longer than {MAX_LINE} bytes; it is ignored")
             return False
         if "\0" in text:
-            self._complain("the line has a NUL byte; it is ignored")
+            self._complain("the line has a NUL byte; it is ignored", "\0")
             return False
         return True
 
@@ -140,6 +151,7 @@ class Preprocessor:
                 text = rest[0]
             definition = None if expanded else DEFINITION.match(text)
             if definition:
+                self._definitions.places[definition[1]] = f"{file.name}:{number}"
                 del body[:]
                 if _continues(definition[2], body, whole):
                     return definition[1]
@@ -165,7 +177,7 @@ class Preprocessor:
         try:
             self._nested(self._definitions.repeat(text, file.directory), file, number, body)
         except ValueError as error:
-            self._complain(f"{error}; the line is ignored")
+            self._complain(f"{error}; the line is ignored", text)
 
     def _nested(
         self, lines: Iterable[str], file: SourceFile, number: int, body: list[str], *, expanded: bool = False
@@ -180,7 +192,7 @@ class Preprocessor:
                 self._expanded += 1
                 if self._expanded > MAX_EXPANDED:
                     self._complain(f"definitions and repetitions make more than {MAX_EXPANDED} lines; no more is read")
-                    break
+                    raise _TooMuchError
                 self._hard(strip_comment(line).strip(), file, number, body, expanded=expanded)
                 expanded = False
         finally:
@@ -197,7 +209,7 @@ class Preprocessor:
         try:
             segments = split(text)
         except ValueError:
-            self._complain("a double quote is not closed; the rest of the line is ignored")
+            self._complain("a double quote is not closed; the rest of the line is ignored", text[text.rindex('"') :])
             whole = text
             segments = split(text[: text.rindex('"')])
             if segments:

@@ -62,10 +62,13 @@ class Line:
         found = [(m.start(), m.end(), m[1] if m[1] is not None else m[0]) for m in WORD.finditer(physical)]
         texts = [text for _, _, text in found]
         wanted = self.words[: word + 1]
-        for start in range(len(texts) - len(wanted) + 1):
-            if texts[start : start + len(wanted)] == wanted:
-                begin, end, _ = found[start + len(wanted) - 1]
-                return begin + 1, end - begin
+        last = wanted[-1] if wanted else ""
+        # a backslash that ends the line has been joined to the last word
+        for words in (wanted, [*wanted[:-1], last[:-1]]) if last.endswith("\\") else (wanted,):
+            for start in range(len(texts) - len(words) + 1):
+                if texts[start : start + len(words)] == words:
+                    begin, end, _ = found[start + len(words) - 1]
+                    return begin + 1, end - begin
         if 0 <= word < len(self.words):
             at = physical.find(self.words[word])
             if at >= 0 and self.words[word]:

@@ -213,3 +213,36 @@ def test_a_search_for_files_that_would_not_end_is_an_error() -> None:
 
     loaded = read("include /*/*/nothing\npriority 1\n", Endless())
     assert errors(loaded)[0] == "1:9 '/*/*/nothing' is ignored: more than 10 files would have to be looked at"
+
+
+def test_what_a_repetition_makes_wrong_many_times_is_told_once() -> None:
+    assert errors(read("~SEQ(a, 1, 9) ~SEQ(b, 1, 9) foo $a\nfoo 1\n")) == [
+        "1:29 unknown keyword 'foo' in the file (81 times)",
+        "2:1 unknown keyword 'foo' in the file",
+    ]
+
+
+def test_too_many_lines_end_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastha.config.preprocess.MAX_EXPANDED", 50)
+    assert errors(read("~SEQ(a, 1, 9) ~SEQ(b, 1, 9) include none\nfoo\n~SEQ(a, 1, 9) foo\n")) == [
+        "1:1 definitions and repetitions make more than 50 lines; no more is read"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "  $A=x $A\n  include a\n\t$A\n",
+            "3:3 the definition of 'A' (of /etc/keepalived/keepalived.conf:1) refers to itself",
+        ),
+        ("  ~SEQ(a, 1_0) foo\n", "1:3 ~SEQ: 'a, 1_0' has something that is no number; the line is ignored"),
+        ('  router "abc\n', "1:10 a double quote is not closed; the rest of the line is ignored"),
+        ("  x ${_RANDOM 5 3}\n", "1:5 ${_RANDOM}: 5 is above 3; 5 is used"),
+        ("  a b\0c\n", "1:6 the line has a NUL byte; it is ignored"),
+        ("net_namespace a\nglobal_defs {\n  vrrp_version 9 \\\n}\n", "3:16 "),
+    ],
+)
+def test_findings_stand_below_what_they_are_about(text: str, found: str) -> None:
+    machine = Machine(namespaces=frozenset({"a"}))
+    assert any(error.startswith(found) for error in errors(read(text, machine))), errors(read(text, machine))
