@@ -145,10 +145,7 @@ class NftablesPlane:
         """Do it; the error, or nothing when it is done."""
         old = self._table
         before = self._ask_generation()
-        if new:
-            error = transact(wire.transaction(old, new, changed, fresh=self._fresh))
-        else:
-            error = transact(_NOTHING)
+        error = transact(wire.transaction(old, new, changed, fresh=self._fresh) if new else _NOTHING)
         if error:
             return error
         self._table, self._fresh, self.damage = new, not new, []

@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
+import stat
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +20,8 @@ SERVERS_FAULT: Final = frozenset({
 })  # fmt: skip
 """Errors that count against a server, as for all checks; any other is ours: ports, descriptors, memory, a firewall."""
 _ALPN: Final = ["h2"]
+_PASSWORD: Final = 4096
+"""Longest password, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,12 @@ def password(check: ServiceCheck) -> str:
     if check.password_file is None:
         return ""
     try:
-        with open(check.password_file, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline().rstrip("\r\n")
+        # a FIFO is not waited for, and none of what is no file is read
+        descriptor = os.open(check.password_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return file.readline(_PASSWORD).rstrip("\r\n")
+            problem = "it is no regular file"
     except OSError as error:
-        text = f"not probed: password_file {check.password_file}: {error.strerror or error}"
-        raise Failed(Answer(Verdict.LOCAL, text)) from None
+        problem = error.strerror or str(error)
+    raise Failed(Answer(Verdict.LOCAL, f"not probed: password_file {check.password_file}: {problem}"))

@@ -27,6 +27,8 @@ async def hold(check: ServiceCheck, threads: Executor) -> Answer:
         return of_error(error)
     except ImportError as error:
         return Answer(Verdict.LOCAL, f"not probed: needs the package {error.name}: {EXTRA}")
+    except (RuntimeError, MemoryError) as error:  # no thread to be had, say
+        return Answer(Verdict.LOCAL, f"not probed: {error or 'no memory'}")
     except ValueError as error:
         return Answer(Verdict.REPLY, f"another answer than required: {error}")
     if heard.good:

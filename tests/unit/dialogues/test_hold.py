@@ -169,6 +169,17 @@ def test_what_we_lack_is_nobodys_failure() -> None:
         assert (answer.verdict, words(what, answer)) == (Verdict.LOCAL, "not probed: no source address or port")
 
 
+def test_a_password_is_not_waited_for(tmp_path: Path) -> None:
+    """A FIFO in its place would hold up everything, or a thread for good."""
+    os.mkfifo(tmp_path / "fifo")
+    with connections(says(b"", b"+PONG\r\n")) as server:
+        for service, user in ((Service.REDIS, None), (Service.MYSQL, "ann"), (Service.PGSQL, "ann")):
+            what = check(service, server.port, user=user, password_file=str(tmp_path / "fifo"))
+            answer = ask(what)
+            assert answer.verdict is Verdict.LOCAL
+            assert words(what, answer).endswith("fifo: it is no regular file")
+
+
 def test_no_descriptors_is_nobodys_failure() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     what = check(Service.REDIS, closed_port())
