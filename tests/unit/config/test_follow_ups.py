@@ -31,11 +31,11 @@ def test_a_bad_word_has_no_second_finding_for_its_want(text: str, only: str) -> 
 
 
 def test_a_skipped_block_is_judged_in_notes() -> None:
-    server = SERVICE.format(SCHEDULED, "192.0.2.20:80", "wieght 5\nTCPCHECK {\n}")
+    server = SERVICE.format(SCHEDULED, "192.0.2.20:80", "weigt 5\nTCPCHECK {\n}")
     loaded = read(server + GOOD_INSTANCE.format(""))
     notes = [f"{d.line} {d.message}" for d in loaded.diagnostics if d.severity is Severity.NOTE]
     assert [note.split("'")[:2] for note in notes] == [
-        ["6 unknown keyword ", "wieght"],
+        ["6 unknown keyword ", "weigt"],
         ["7 unknown keyword ", "TCPCHECK"],
     ]
     assert len(errors(loaded)) == 1
