@@ -197,7 +197,7 @@ cdef struct flight_t:
     int32_t next  # in the list of empty entries, of its pool's idle ones, or of those with more to read
     uint8_t phase
     uint8_t watched  # the socket is in epoll
-    uint8_t reset_unseen  # there is no connection, or the peer has closed: nobody would see a reset
+    uint8_t reset_unseen  # there is no connection, or the peer has closed: few would see a reset
     uint8_t ending  # an ending_t
     uint8_t hungry  # in the list of those with more to read
     uint8_t used  # idle, but to be disconnected before it is used again

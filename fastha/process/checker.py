@@ -358,9 +358,10 @@ class CheckerWork:
             self._find_lost(now)
             self._tell_local_errors()
         self.director.tick(now)
+        self._enact(now)
+        # what we change ourselves is under way by now: what it finds otherwise in the table, others have done
         self.programmer.tick(self.director.services, now)
         self.extras.tick(now)
-        self._enact(now)
 
     def _tell_local_errors(self) -> None:
         """The engine itself tries again what could not be probed for want of something on this host; say so."""

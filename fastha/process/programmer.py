@@ -373,18 +373,26 @@ class Programmer:
             self._report(operations)
             return
         self.drifted = ()
-        self._touched, self._again = {}, {}
-
         self._repair(operations, now, lambda: self._agreed(wanted), expected=lost)
 
     def _report(self, operations: list[Operation]) -> None:
         """Tell what a reading found, once, and leave it. What we have to change ourselves later is changed."""
-        strange = tuple(one for one in operations if (one.at, one.key) not in self.refused)
+        strange = tuple(one for one in operations if self._strange(one))
         self.drifted = tuple(f"{one.at}: {_thing(one)} would put it right" for one in strange)
         if strange and strange != self._repaired:
             self.counters["plane_drift"] += len(strange)
             self._say("warning", f"{self.plane.name}: the table was changed by others: {self._some(strange)}", "")
         self._repaired = strange
+
+    def _strange(self, operation: Operation) -> bool:
+        """Others made it necessary: neither did the kernel refuse it, or its service, nor is it still to be done."""
+        at, key = operation.at, operation.key
+        if (at, key) in self.refused or (at, None) in self.refused:
+            return False
+        if at not in self._touched:
+            return True
+        touched = self._touched[at]
+        return touched is not None and key not in touched
 
     @staticmethod
     def _some(operations: tuple[Operation, ...]) -> str:
@@ -394,13 +402,14 @@ class Programmer:
     def _repair(self, operations: list[Operation], now: Ns, then: Callable[[], object], *, expected: bool) -> None:
         """Put right what a reading found. The same difference again and again is told once: somebody fights us, or the
         kernel does not keep what it is told."""
-        strange = tuple(one for one in operations if (one.at, one.key) not in self.refused)
+        strange = tuple(one for one in operations if self._strange(one))
         if strange and not expected:
             self.counters["plane_repairs"] += len(strange)
             if strange != self._repaired:
                 what = self._some(strange)
                 self._say("warning", f"{self.plane.name}: the table was not as we left it; putting right: {what}", "")
         self._repaired = strange
+        self._touched, self._again = {}, {}
         self._apply(operations, now, then)
 
     # ---------------------------------------------------------------------------------------- stop

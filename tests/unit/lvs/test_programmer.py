@@ -389,3 +389,14 @@ def test_the_documents_tell_how_long_others_changes_stay() -> None:
     assert CHECK_EVERY == S
     assert f"read again every second, or, when that takes longer than 5 ms, every {CHECK_SHARE} times as long" in told
     assert f"{NOTICE_SHARE} times as long" in told
+
+
+def test_what_is_still_to_be_done_or_was_refused_is_nobodys_doing(bench: Bench) -> None:
+    bench.start()
+    programmer = bench.programmer
+    one = DestinationKey(Address("10.0.1.1"), 80)
+    del bench.plane.kernel.table[KEY].destinations[one]
+    programmer.touch({KEY: {one}})
+    programmer.check(bench.director.services, bench.now)
+    assert one in bench.plane.kernel.table[KEY].destinations
+    assert programmer.counters["plane_repairs"] == 0, "it was on its way"
