@@ -176,10 +176,20 @@ class Network:
             self.overruns += 1
             self._drain()
             return [*links.values(), *self.read()]
-        lost = [
-            AddressGone(name, *key) for (index, key), name in gone.items() if key not in self.addresses.get(index, {})
-        ]
-        return [*links.values(), *self._source_changes(), *lost]
+        return [*links.values(), *self._told_in_order(gone)]
+
+    def _told_in_order(self, gone: dict[tuple[int, Key], str]) -> Iterator[Change]:
+        """Addresses that are gone, and what comes of it for sources, as the kernel told: before a primary address it
+        removes its secondary ones, which may be virtual, and who holds those steps back before there is no source."""
+        told = dict(self._told)
+        changes = {(c.interface, c.family, c.configured): c for c in self._source_changes()}
+        for (index, key), name in gone.items():
+            if key in self.addresses.get(index, {}):
+                continue
+            yield AddressGone(name, *key)
+            for source in [s for s in changes if s[0] == name and told.get(s) == key[0]]:
+                yield changes.pop(source)
+        yield from changes.values()
 
     def _notifications(self) -> Iterator[wire.Message]:
         while True:

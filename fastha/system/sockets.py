@@ -91,6 +91,7 @@ def sender(family: Family, interface: str, index: int) -> socket.socket:
         return sock
     sock = _raw(6, VRRP, interface)
     _refuse_all(sock)
+    sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)  # a last word leaves from an address that is gone
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, INTERNETWORK_CONTROL)

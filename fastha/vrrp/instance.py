@@ -201,7 +201,7 @@ class Instance:
         """Our advert for each destination; empty without a source address. `priority` None: the effective one. What
         was made last is kept: a backup makes it ahead, so that a failover finds it."""
         plan, source = self.plan, self.source
-        if priority == 0 and plan.family == 4:  # the source may be what is lost
+        if priority == 0:  # the source may be what is lost
             source = source or self._spoke_from
         if source is None:
             return ()
@@ -289,7 +289,10 @@ class Instance:
         self.expected = NOTHING_EXPECTED
 
     def send(self, priority: int | None = None, *, counted: bool = True) -> None:
-        """Our advert once, now; priority 0 is `counted` or not."""
+        """Our advert once, now; priority 0 is `counted` or not: over IPv6 keepalived does not send that without a
+        source address."""
+        if not counted and self.source is None and self.plan.family == 6:
+            return
         datagrams = self.datagrams(priority)
         if not datagrams:
             return

@@ -119,6 +119,21 @@ def test_the_primary_address_moves(world: World) -> None:
     assert SourceChanged("d0", 4, Address("10.2.0.1")) in world.network.changes()
 
 
+def test_secondary_addresses_are_gone_before_their_primary_one(world: World) -> None:
+    """As the kernel tells it, and before there is no source any more; others after it."""
+    world.ip("addr", "add", "10.1.0.2/24", "dev", "d0")
+    world.ip("addr", "add", "10.2.0.1/32", "dev", "d0")
+    world.network.changes()
+    world.ip("addr", "flush", "dev", "d0", "scope", "global")
+    told = [c for c in world.network.changes() if not isinstance(c, LinkChanged)]
+    assert told == [
+        AddressGone("d0", Address("10.1.0.2"), 24),
+        AddressGone("d0", Address("10.1.0.1"), 24),
+        SourceChanged("d0", 4, None),
+        AddressGone("d0", Address("10.2.0.1"), 32),
+    ]
+
+
 def test_a_configured_source_is_watched(world: World) -> None:
     source = ("d0", Address("10.3.0.1"))
     world.network.watch(frozenset([source]))

@@ -287,6 +287,36 @@ def test_ipv6_takes_over_and_announces(segment: Segment, tmp_path: Path) -> None
     until(lambda: weak.state() == "MASTER" and b.has("fd77::100"), "takeover")
 
 
+def test_without_its_link_local_address_ipv6_says_a_last_word(segment: Segment, tmp_path: Path) -> None:
+    a = segment.node()
+    until(lambda: "fe80" in a.ip("-6", "addr", "show", "eth0", "-tentative"), "link-local address")
+    own = next(word for word in a.ip("-6", "-o", "addr", "show", "eth0").split() if word.startswith("fe80"))
+    capture = segment.capture()
+    daemon = FasthaVrrp(a, one(vips=("fd77::100",)), tmp_path)
+    until(lambda: daemon.state() == "MASTER" and a.has("fd77::100"), "MASTER")
+    a.ip("addr", "del", own, "dev", "eth0")
+    until(lambda: daemon.state() == "FAULT" and not a.has("fd77::100"), "FAULT")
+    until(lambda: capture.adverts()[-1].vrrp[2] == 0, "priority 0")
+    last = [f for f in capture.adverts() if f.vrrp[2] == 0]
+    assert [f.data[22:38] for f in last] == [socket.inet_pton(socket.AF_INET6, own.partition("/")[0])]
+
+
+def test_a_primary_address_takes_the_virtual_ones_with_it(segment: Segment, tmp_path: Path) -> None:
+    """The kernel removes secondary addresses first: the loss of them is what counts, and priority 0 is said once."""
+    a = segment.node()
+    capture = segment.capture()
+    plan = one()
+    vip = replace(plan.instances[0].addresses[0], prefixlen=24)
+    daemon = FasthaVrrp(a, replace(plan, instances=(replace(plan.instances[0], addresses=(vip,)),)), tmp_path)
+    master(daemon)
+    a.ip("addr", "del", f"{a.address}/24", "dev", "eth0")
+    until(lambda: daemon.state() == "FAULT", "FAULT")
+    until(lambda: capture.adverts()[-1].vrrp[2] == 0, "priority 0")
+    entered = [line.split("Entering ")[1] for line in daemon.log if "Entering" in line]
+    assert entered[-2:] == ["BACKUP STATE", "FAULT STATE"]
+    assert len([f for f in capture.adverts() if f.vrrp[2] == 0]) == 1
+
+
 def test_unicast(segment: Segment, tmp_path: Path) -> None:
     from fastha.model.plan import UnicastPeer
 

@@ -159,6 +159,17 @@ def test_leaving_for_fault_says_priority_0_twice_after_the_engine_stopped() -> N
     assert bench[0].stats["pri_zero_sent"] == 1  # as keepalived counts
 
 
+def test_over_ipv6_a_last_word_leaves_once_when_the_source_is_lost() -> None:
+    vip = VirtualAddress(address=Address("fe80::100"), prefixlen=64, dev="eth0")
+    bench = Bench(instance(family=6, version=3, group=Address("ff02::12"), addresses=(vip,))).master()
+    bench.say(events.SourceChanged("eth0", 6, None))
+    assert bench.state == "FAULT"
+    assert [datagram.payload[2] for sent in bench.asked(actions.Send) for datagram in sent.datagrams] == [0]
+    kinds = [type(a) for a in bench.said if isinstance(a, actions.Send | actions.Rebuild)]
+    assert kinds == [actions.Send, actions.Rebuild]  # still from the address that goes
+    assert bench[0].stats["pri_zero_sent"] == 1
+
+
 def test_after_fault_even_an_owner_waits_a_whole_master_down_time() -> None:
     bench = Bench(instance(priority=255)).master().link(up=False)
     bench.now += S
