@@ -30,12 +30,12 @@ class Host:
         self.listings = 0
         self.deleted: list[tuple[str, int, str, int]] = []
         """Server and service of the flows that were to be deleted."""
-        monkeypatch.setattr(module, "_nft", self._nft)
+        monkeypatch.setattr(module, "transact", self._transact)
         monkeypatch.setattr(module.NftablesPlane, "_ask_generation", lambda _plane: self.generation)
         monkeypatch.setattr(module.NftablesPlane, "_delete_flows", self._delete_flows)
         monkeypatch.setattr(module.subprocess, "run", self._list)
 
-    def _nft(self, _arguments: list[str], text: str) -> str:
+    def _transact(self, text: str) -> str:
         for word in self.hates:
             if word in text:
                 return f"nft hates {word}"
